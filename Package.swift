@@ -1,0 +1,28 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let package = Package(
+    name: "Tapestry",
+    products: [
+        .library(name: "Tapestry", targets: ["Tapestry"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.4.0"),
+    ],
+    targets: [
+        // The system's OpenBLAS and LAPACKE.
+        .systemLibrary(
+            name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
+        .target(name: "CKernels", dependencies: ["COpenBLAS"], exclude: ["templates"]),
+        .target(name: "CoreTensor", dependencies: ["CKernels", "COpenBLAS"]),
+        .target(name: "Autograd", dependencies: ["CoreTensor"]),
+        .target(name: "NN", dependencies: ["CoreTensor", "Autograd", "COpenBLAS"]),
+        .target(name: "Optimizers", dependencies: ["CoreTensor", "Autograd", "NN"]),
+        .target(name: "Transformers", dependencies: ["CoreTensor", "Autograd", "NN"]),
+        .target(name: "Data", dependencies: ["CoreTensor", "NN", "Optimizers"]),
+        .target(
+            name: "Tapestry",
+            dependencies: ["CoreTensor", "Autograd", "NN", "Optimizers", "Transformers", "Data"]),
+    ]
+)

@@ -1,0 +1,209 @@
+import CoreTensor
+
+/// One walk over the tape, from outputs to leaves, in reverse order of creation.
+struct BackwardPass {
+    enum Goal {
+        /// Add to the `.grad` of every leaf.
+        case accumulate
+        /// Return the gradients of these tensors and add to no `.grad`.
+        case capture([Node.Edge?])
+    }
+
+    private var nodes: [Unmanaged<Node>] = []
+    /// Gradient per output of every node, from the node's slot on.
+    private var gradients: [Tensor?] = []
+    private var slots: Slots
+
+    /// Where a node's gradients are. The pass that holds the engine's lock writes the place into the nodes; a pass inside
+    /// another one, or beside it on another thread, keeps a dictionary.
+    private enum Slots {
+        case inNodes(pass: UInt64)
+        case inDictionary([ObjectIdentifier: Int])
+
+        @inline(__always)
+        func slot(_ node: Node) -> Int? {
+            switch self {
+            case .inNodes(let pass): node.enginePass == pass ? node.engineSlot : nil
+            case .inDictionary(let table): table[ObjectIdentifier(node)]
+            }
+        }
+
+        @inline(__always)
+        mutating func set(_ node: Node, _ slot: Int) {
+            switch self {
+            case .inNodes(let pass):
+                node.enginePass = pass
+                node.engineSlot = slot
+            case .inDictionary(var table):
+                self = .inNodes(pass: 0)  // lets go of the table, so that it is changed in place
+                table[ObjectIdentifier(node)] = slot
+                self = .inDictionary(table)
+            }
+        }
+    }
+
+    private static let lock = SpinLock()
+    nonisolated(unsafe) private static var passes: UInt64 = 0
+
+    /// Gradients of `roots` (with the given incoming gradients) towards the goal. Returns the captured ones in order.
+    static func run(
+        roots: [(edge: Node.Edge, gradient: Tensor)], goal: Goal, retainGraph: Bool, createGraph: Bool
+    ) -> [Tensor?] {
+        let holdsLock = lock.tryLock()
+        defer { if holdsLock { lock.unlock() } }
+        if holdsLock { passes += 1 }
+        var pass = BackwardPass(slots: holdsLock ? .inNodes(pass: passes) : .inDictionary([:]))
+        return createGraph
+            ? withGrad { pass.walk(roots, goal, retainGraph) } : withoutGrad { pass.walk(roots, goal, retainGraph) }
+    }
+
+    private init(slots: Slots) { self.slots = slots }
+
+    private mutating func walk(
+        _ roots: [(edge: Node.Edge, gradient: Tensor)], _ goal: Goal, _ retainGraph: Bool
+    ) -> [Tensor?] {
+        discover(roots.map(\.edge.node))
+        let needed = neededNodes(goal)
+        for root in roots { add(root.gradient, to: root.edge, from: nil, input: 0) }
+        var captured: [Tensor?] = []
+        var captures: [ObjectIdentifier: [(output: Int, index: Int)]] = [:]
+        if case .capture(let edges) = goal {
+            captured = Array(repeating: nil, count: edges.count)
+            for (index, edge) in edges.enumerated() {
+                if let edge { captures[ObjectIdentifier(edge.node), default: []].append((edge.output, index)) }
+            }
+        }
+        let detectsAnomalies = ThreadLocal.current.detectsAnomalies
+        for unmanaged in nodes {
+            let node = unmanaged.takeUnretainedValue()
+            guard let slot = slots.slot(node) else { continue }
+            if let needed, !needed.contains(ObjectIdentifier(node)) { continue }
+            runHooks(node, slot)
+            if !captures.isEmpty, let wanted = captures[ObjectIdentifier(node)] {
+                for (output, index) in wanted { captured[index] = gradients[slot + output] }
+            }
+            if let leaf = node as? LeafNode {
+                if case .accumulate = goal, let g = gradients[slot].take() { leaf.accumulate(g) }
+                continue
+            }
+            propagate(node, slot, needed, detectsAnomalies)
+            if !retainGraph { node.release() }
+        }
+        return captured
+    }
+
+    // MARK: Finding the nodes
+
+    /// All nodes reachable from the roots, latest first.
+    private mutating func discover(_ roots: [Node]) {
+        var stack: [Unmanaged<Node>] = []
+        func visit(_ node: Node, _ pass: inout BackwardPass) {
+            if pass.slots.slot(node) != nil { return }
+            pass.slots.set(node, pass.gradients.count)
+            for _ in 0..<node.outputCount { pass.gradients.append(nil) }
+            pass.nodes.append(.passUnretained(node))
+            stack.append(.passUnretained(node))
+        }
+        for root in roots { visit(root, &self) }
+        while let next = stack.popLast() {
+            let node = next.takeUnretainedValue()
+            for input in 0..<node.inputCount { if let edge = node.edge(input) { visit(edge.node, &self) } }
+        }
+        var sorted = true
+        for i in nodes.indices.dropFirst() where sequence(i - 1) < sequence(i) {
+            sorted = false
+            break
+        }
+        if !sorted {
+            nodes.sort { $0.takeUnretainedValue().sequence > $1.takeUnretainedValue().sequence }
+        }
+    }
+
+    private func sequence(_ i: Int) -> UInt64 { nodes[i].takeUnretainedValue().sequence }
+
+    /// The nodes on a way to a captured tensor; nil means all.
+    private func neededNodes(_ goal: Goal) -> Set<ObjectIdentifier>? {
+        guard case .capture(let edges) = goal else { return nil }
+        var needed = Set(edges.compactMap { $0.map { ObjectIdentifier($0.node) } })
+        for unmanaged in nodes.reversed() {
+            let node = unmanaged.takeUnretainedValue()
+            for input in 0..<node.inputCount {
+                if let edge = node.edge(input), needed.contains(ObjectIdentifier(edge.node)) {
+                    needed.insert(ObjectIdentifier(node))
+                    break
+                }
+            }
+        }
+        return needed
+    }
+
+    // MARK: One node
+
+    private mutating func propagate(
+        _ node: Node, _ slot: Int, _ needed: Set<ObjectIdentifier>?, _ detectsAnomalies: Bool
+    ) {
+        @inline(__always) func wants(_ edge: Node.Edge?) -> Bool {
+            guard let edge else { return false }
+            return needed == nil || needed!.contains(ObjectIdentifier(edge.node))
+        }
+        if node.isJoint {
+            let outputs = (0..<node.outputCount).map { gradients[slot + $0].take() }
+            if outputs.allSatisfy({ $0 == nil }) { return }
+            let needs = (0..<node.inputCount).map { wants(node.edge($0)) }
+            if !needs.contains(true) { return }
+            let results = node.vjp(outputs, needs: needs)
+            for (input, gradient) in results.enumerated() where needs[input] {
+                guard let gradient else { continue }
+                if detectsAnomalies { check(gradient, node, input) }
+                add(gradient, to: node.edge(input)!, from: node, input: input)
+            }
+            return
+        }
+        guard let g = gradients[slot].take() else { return }
+        for input in 0..<node.inputCount {
+            guard let edge = node.edge(input), wants(edge) else { continue }
+            guard let gradient = node.vjp(g, input: input) else { continue }
+            if detectsAnomalies { check(gradient, node, input) }
+            add(gradient, to: edge, from: node, input: input)
+        }
+    }
+
+    /// Adds a gradient to what has arrived at an output, summing over broadcast axes.
+    private mutating func add(_ gradient: consuming Tensor, to edge: Node.Edge, from node: Node?, input: Int) {
+        let info = edge.node.outputInfo(edge.output)
+        if gradient.raw.layout !== info.layout && gradient.shape != info.layout.shape {
+            if broadcastShape(info.layout.shape, gradient.shape) == gradient.shape {
+                gradient = gradient.summed(to: info.layout.shape)
+            } else if broadcastShape(info.layout.shape, gradient.shape) == info.layout.shape {
+                gradient = gradient.expanded(to: info.layout.shape)
+            } else {
+                fail(
+                    node?.name ?? "backward",
+                    "a gradient of shape \(gradient.shape) for input \(input) of shape \(info.layout.shape)",
+                    recordedAt: (node ?? edge.node).site)
+            }
+        }
+        if gradient.dtype != info.dtype { gradient = gradient.to(info.dtype) }
+        let slot = slots.slot(edge.node)! + edge.output
+        if var sum = gradients[slot].take() {
+            sum += gradient
+            gradients[slot] = sum
+        } else {
+            gradients[slot] = gradient
+        }
+    }
+
+    private mutating func runHooks(_ node: Node, _ slot: Int) {
+        if node.preHooks.isEmpty { return }
+        let range = slot..<(slot + node.outputCount)
+        var current = Array(gradients[range])
+        for hook in node.preHooks { current = hook(current) }
+        gradients.replaceSubrange(range, with: current)
+    }
+
+    private func check(_ gradient: Tensor, _ node: Node, _ input: Int) {
+        if withoutGrad({ gradient.isNaN.any().item(Bool.self) }) {
+            fail(node.name, "its gradient for input \(input) has NaN; the forward operation was called", recordedAt: node.site)
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import CoreTensor
+
+/// Runs `body` without keeping what its operations would save, and runs it again in the backward pass (Chen et al., 2016: less
+/// memory for one more forward pass). Gradients flow to everything `body` uses, arguments and captured parameters alike; the
+/// default random generator is put back for the second run, so that dropout drops the same.
+///
+/// ```swift
+/// for block in blocks { x = checkpoint { [x] in block(x) } }
+/// ```
+public func checkpoint(_ body: @escaping () -> Tensor) -> Tensor { checkpoint { [body()] }[0] }
+
+/// ``checkpoint(_:)`` for several results.
+public func checkpoint(_ body: @escaping () -> [Tensor]) -> [Tensor] {
+    if !isGradEnabled { return body() }
+    let random = RandomGenerator.default.state
+    // A first, recorded run shows where gradients will go: to the nodes that were there before it. Its graph is dropped.
+    let start = Marker().sequence
+    let outputs = body()
+    let boundary = edgesOut(of: outputs, builtSince: start)
+    if boundary.isEmpty { return outputs }
+    let inputs = boundary.map { edge in
+        let info = edge.node.outputInfo(edge.output)
+        return Tensor(raw: RawTensor(Layout(shape: [0]), info.dtype), node: edge.node, outputIndex: edge.output)
+    }
+    return record(outputs.map(\.raw), inputs: inputs) { CheckpointBackward(body, boundary, random) }
+}
+
+/// Marks a moment in the order of nodes.
+private final class Marker: Node, @unchecked Sendable {}
+
+/// The edges from the graph built since `start` to older nodes, each once.
+private func edgesOut(of outputs: [Tensor], builtSince start: UInt64) -> [Node.Edge] {
+    var seen = Set<ObjectIdentifier>()
+    var found: [Node.Edge] = []
+    var stack: [Node] = []
+    func visit(_ edge: Node.Edge) {
+        if edge.node.sequence < start {
+            if !found.contains(where: { $0.node === edge.node && $0.output == edge.output }) { found.append(edge) }
+        } else if edge.node is LeafNode {
+            // A leaf made inside: nobody outside can ask for its gradient.
+        } else if seen.insert(ObjectIdentifier(edge.node)).inserted {
+            stack.append(edge.node)
+        }
+    }
+    for output in outputs { if let node = output.tapeNode { visit(Node.Edge(node: node, output: output.tapeOutput)) } }
+    while let node = stack.popLast() {
+        for input in 0..<node.inputCount { if let edge = node.edge(input) { visit(edge) } }
+    }
+    return found
+}
+
+private final class CheckpointBackward: Node, @unchecked Sendable {
+    private var body: (() -> [Tensor])?
+    private let boundary: [Node.Edge]
+    private let random: RandomGenerator.State
+
+    init(_ body: @escaping () -> [Tensor], _ boundary: [Node.Edge], _ random: RandomGenerator.State) {
+        self.body = body
+        self.boundary = boundary
+        self.random = random
+        super.init()
+    }
+
+    override var isJoint: Bool { true }
+
+    override func releasesState() -> Bool {
+        body = nil
+        return true
+    }
+
+    override func vjp(_ outputs: [Tensor?], needs: [Bool]) -> [Tensor?] {
+        checkUsable()
+        let record = isGradEnabled
+        let now = RandomGenerator.default.state
+        RandomGenerator.default.state = random
+        let again = withGrad { body!() }
+        RandomGenerator.default.state = now
+        let live = again.indices.filter { again[$0].requiresGrad && outputs[$0] != nil }
+        if live.isEmpty { return boundary.map { _ in nil } }
+        let roots = live.map { i in
+            (edge: Node.Edge(node: again[i].tapeNode!, output: again[i].tapeOutput), gradient: outputs[i]!)
+        }
+        return BackwardPass.run(
+            roots: roots, goal: .capture(zip(boundary, needs).map { $1 ? $0 : nil }), retainGraph: record,
+            createGraph: record)
+    }
+}

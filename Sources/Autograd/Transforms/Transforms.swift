@@ -1,0 +1,125 @@
+import CoreTensor
+
+// Function transforms over the tape. They nest in any order: each makes inputs of its own, connected to whatever history the
+// argument already has, so an outer transform differentiates through an inner one.
+
+/// A fresh point on the tape with the value of `x`.
+func tracked(_ x: Tensor) -> Tensor {
+    x.requiresGrad ? withGrad { x.aliased() } : x.asLeaf()
+}
+
+/// Runs a transform's body one level deeper. `record` says whether its results should be differentiable: inside another
+/// transform, or when an argument already has a history.
+private func transform<R>(_ arguments: [Tensor], _ body: (_ record: Bool) -> R) -> R {
+    let state = ThreadLocal.current
+    let record = state.transformDepth > 0 || (isGradEnabled && arguments.contains(where: \.requiresGrad))
+    state.transformDepth += 1
+    defer { state.transformDepth -= 1 }
+    return withGrad { body(record) }
+}
+
+private func scalarOutput(_ operation: String, _ y: Tensor) -> Tensor {
+    if y.count != 1 { fail(operation, "the function must give one number, not \(y.shape); use vjp or jacobian") }
+    return y
+}
+
+/// Gradients that are zero where nothing depends on the input, detached unless recorded.
+private func pull(_ outputs: [Tensor], _ inputs: [Tensor], _ cotangents: [Tensor]?, _ record: Bool, retain: Bool = false) -> [Tensor] {
+    let live = outputs.enumerated().filter { $0.element.requiresGrad }
+    if live.isEmpty { return inputs.map { Tensor(zerosLike: $0) } }
+    let found = gradients(
+        of: live.map(\.element), withRespectTo: inputs, gradients: cotangents.map { c in live.map { c[$0.offset] } },
+        retainGraph: retain || record, createGraph: record)
+    return zip(found, inputs).map { $0 ?? Tensor(zerosLike: $1) }
+}
+
+/// The gradient of a function that gives one number: `grad(of: f)(x)` is ∂f/∂x, `[x.shape]`.
+public func grad(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor {
+    { x in valueAndGrad(of: f)(x).gradient }
+}
+
+/// The gradients of a function of several tensors.
+public func grad(of f: @escaping ([Tensor]) -> Tensor) -> ([Tensor]) -> [Tensor] {
+    { xs in valueAndGrad(of: f)(xs).gradients }
+}
+
+/// The value and the gradient of a function that gives one number.
+public func valueAndGrad(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> (value: Tensor, gradient: Tensor) {
+    { x in
+        let (value, gradients) = valueAndGrad(of: { f($0[0]) })([x])
+        return (value, gradients[0])
+    }
+}
+
+/// The value and the gradients of a function of several tensors.
+public func valueAndGrad(of f: @escaping ([Tensor]) -> Tensor) -> ([Tensor]) -> (value: Tensor, gradients: [Tensor]) {
+    { xs in
+        transform(xs) { record in
+            let inputs = xs.map(tracked)
+            let y = scalarOutput("grad", f(inputs))
+            let result = pull([y], inputs, [Tensor(onesLike: y)], record)
+            return (record ? y : y.detached(), result)
+        }
+    }
+}
+
+/// The value of `f` at `x` and the map from a cotangent `[f(x).shape]` to the vector-Jacobian product `[x.shape]`. The map may be
+/// called any number of times.
+public func vjp(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor) -> (value: Tensor, pullback: (Tensor) -> Tensor) {
+    transform([x]) { record in
+        let input = tracked(x)
+        let y = f(input)
+        return (
+            record ? y : y.detached(),
+            { v in
+                if v.shape != y.shape { fail("vjp", "a cotangent of shape \(v.shape) for an output of shape \(y.shape)") }
+                return pull([y], [input], [v], record || v.requiresGrad, retain: true)[0]
+            }
+        )
+    }
+}
+
+/// The value of `f` at `x` and its derivative in the direction `tangent` `[x.shape]`: the Jacobian-vector product `[f(x).shape]`.
+///
+/// Derived from reverse mode: the pullback u ↦ Jᵀu is linear, and its own pullback is v ↦ J v.
+public func jvp(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor, tangent: Tensor) -> (value: Tensor, tangent: Tensor) {
+    if tangent.shape != x.shape { fail("jvp", "a tangent of shape \(tangent.shape) for an input of shape \(x.shape)") }
+    return transform([x, tangent]) { record in
+        let input = tracked(x)
+        let y = f(input)
+        let value = record ? y : y.detached()
+        if !y.requiresGrad { return (value, Tensor(zerosLike: y)) }
+        let u = Tensor(zerosLike: y).asLeaf()
+        let pulled = gradients(of: [y], withRespectTo: [input], gradients: [u], createGraph: true)[0]
+        guard let pulled, pulled.requiresGrad else { return (value, Tensor(zerosLike: y)) }
+        return (value, pull([pulled], [u], [tangent.to(pulled.dtype)], record)[0])
+    }
+}
+
+/// The Jacobian of `f`, by one pullback per output: `[f(x).shape + x.shape]`.
+public func jacobian(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor {
+    { x in
+        transform([x]) { record in
+            let input = tracked(x)
+            let y = f(input)
+            let basis = Tensor(eye: y.count, dtype: y.dtype)
+            if y.count == 0 { return Tensor(zeros: y.shape + x.shape, dtype: y.dtype) }
+            let rows = (0..<y.count).map { i in
+                pull([y], [input], [basis[i].reshaped(y.shape)], record, retain: true)[0]
+            }
+            return stack(rows).reshaped(y.shape + x.shape)
+        }
+    }
+}
+
+/// The matrix of second derivatives of a function that gives one number: `[x.shape + x.shape]`.
+public func hessian(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor { jacobian(of: grad(of: f)) }
+
+/// The product of the Hessian at `x` with `v` `[x.shape]`, without forming the Hessian.
+public func hessianVectorProduct(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor, _ v: Tensor) -> Tensor {
+    transform([x, v]) { record in
+        let input = tracked(x)
+        let g = grad(of: f)(input)
+        return pull([g], [input], [v], record)[0]
+    }
+}

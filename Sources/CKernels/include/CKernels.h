@@ -1,0 +1,240 @@
+// The CPU kernels: every loop over tensor data that is not BLAS.
+//
+// Conventions
+//  * All buffers are dense and row-major unless strides are given. Strides count elements, may be 0 (broadcast)
+//    or negative. `rank` may be 0 (one element). Sizes may be 0: such a call does nothing (a reduction writes its identity).
+//  * Buffers need only the element type's own alignment.
+//  * A kernel splits its work by shape alone, never by the number of threads: results are the same bit for bit
+//    for any thread count.
+//  * f16 and bf16 are computed in float and rounded once (to nearest even).
+#ifndef TAPESTRY_CKERNELS_H
+#define TAPESTRY_CKERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- element types (CoreTensor.DType has the same raw values) ----
+enum {
+    TK_F32 = 0, TK_F64, TK_F16, TK_BF16, TK_I8, TK_U8, TK_I32, TK_I64, TK_BOOL, TK_DTYPE_COUNT
+};
+
+// ---- configuration: config.c ----
+/// The instruction set the kernels run with: "AVX-512", "AVX2", "baseline" (x86-64) or "portable".
+const char *tk_isa_name(void);
+/// The best instruction set this CPU has, whatever was chosen (same names).
+const char *tk_cpu_isa_name(void);
+/// Limits the kernels to a level: 0 baseline, 1 AVX2, 2 AVX-512; -1 the best there is. For tests. Returns the level in force.
+int tk_set_isa_level(int level);
+
+// ---- thread pool: pool.c ----
+/// Number of threads the pool uses, the caller included.
+int tk_thread_count(void);
+void tk_set_thread_count(int n);
+typedef void (*tk_task_fn)(void *context, int64_t task);
+/// Runs tasks 0 ..< count, each once, on the pool's threads and the caller. Nested calls run inline.
+void tk_parallel(int64_t count, tk_task_fn fn, void *context);
+/// Splits [0, n) into ranges of `grain` (the last may be shorter) and runs them as tasks.
+typedef void (*tk_range_fn)(void *context, int64_t low, int64_t high);
+void tk_parallel_ranges(int64_t n, int64_t grain, tk_range_fn fn, void *context);
+
+// ---- caching allocator: allocator.c ----
+typedef struct {
+    int64_t bytes_in_use, peak_bytes_in_use;   // handed out now, and the most ever (since the last reset)
+    int64_t bytes_cached;                      // kept for reuse
+    int64_t allocations, system_allocations;   // calls served, and those that went to the system
+} tk_memory_stats;
+/// 64-byte aligned memory; NULL when the system has none. The content is undefined.
+void *tk_alloc(size_t bytes);
+/// `bytes` is what tk_alloc was asked for.
+void tk_free(void *pointer, size_t bytes);
+void tk_empty_cache(void);
+tk_memory_stats tk_get_memory_stats(void);
+void tk_reset_peak_memory(void);
+
+// ---- thread-local state and call sites: callsite.c ----
+extern _Thread_local int tk_grad_disabled_depth;
+static inline bool tk_grad_enabled(void) { return tk_grad_disabled_depth == 0; }
+static inline int tk_get_grad_depth(void) { return tk_grad_disabled_depth; }
+static inline void tk_set_grad_depth(int d) { tk_grad_disabled_depth = d; }
+/// Return addresses of the callers, innermost first, by walking frame pointers; fills `out` with up to `max`. Returns how many.
+int tk_capture_call_site(uintptr_t *out, int max);
+/// A process-wide counter: 1, 2, 3 ... (atomic).
+uint64_t tk_next_sequence(void);
+
+// ---- elementwise ----
+// Unary, same type in and out. Integers: NEG ABS SIGN SQUARE RELU only. BOOL: NOT only.
+enum {
+    TK_NEG = 0, TK_ABS, TK_SIGN, TK_SQUARE, TK_SQRT, TK_RSQRT, TK_RECIPROCAL, TK_EXP, TK_EXPM1, TK_LOG, TK_LOG1P,
+    TK_LOG2, TK_LOG10, TK_EXP2, TK_SIN, TK_COS, TK_TAN, TK_ASIN, TK_ACOS, TK_ATAN, TK_SINH, TK_COSH, TK_TANH,
+    TK_ERF, TK_ERFC, TK_SIGMOID, TK_LOG_SIGMOID, TK_SOFTPLUS, TK_RELU, TK_GELU_ERF, TK_GELU_TANH, TK_SILU,
+    TK_FLOOR, TK_CEIL, TK_ROUND /* half to even */, TK_TRUNC, TK_NOT /* bool */, TK_UNARY_COUNT
+};
+void tk_unary(int op, int dtype, const void *x, void *y, int64_t n);
+// y: bool. Float types.
+enum { TK_ISNAN = 0, TK_ISINF, TK_ISFINITE };
+void tk_classify(int op, int dtype, const void *x, bool *y, int64_t n);
+
+// Fused derivative: dx = g * f'(s), where s is the saved tensor: the op's input x, or its output y where marked.
+enum {
+    TK_GRAD_TANH_Y = 0, TK_GRAD_SIGMOID_Y, TK_GRAD_RELU_Y /* y > 0 */, TK_GRAD_GELU_ERF_X, TK_GRAD_GELU_TANH_X,
+    TK_GRAD_SILU_X, TK_GRAD_LOG_SIGMOID_X, TK_GRAD_SOFTPLUS_X, TK_GRAD_UNARY_COUNT
+};
+void tk_unary_grad(int op, int dtype, const void *s, const void *g, void *dx, int64_t n);
+
+// Binary with broadcasting by strides; `out` is dense in the order of dims.
+// ADD SUB MUL DIV POW MAX MIN REMAINDER (sign of divisor, as Python) FLOOR_DIV on float and integer types (DIV on integers
+// truncates; integer division or remainder by zero gives 0); MAX/MIN propagate NaN. AND OR XOR on bool and integers.
+// ATAN2 HYPOT on float types. Integers wrap.
+enum {
+    TK_ADD = 0, TK_SUB, TK_MUL, TK_DIV, TK_POW, TK_MAX, TK_MIN, TK_REMAINDER, TK_FLOOR_DIV, TK_AND, TK_OR, TK_XOR,
+    TK_ATAN2, TK_HYPOT, TK_BINARY_COUNT
+};
+void tk_binary(int op, int dtype, int rank, const int64_t *dims, const void *a, const int64_t *a_strides,
+               const void *b, const int64_t *b_strides, void *out);
+/// The dense case: out[i] = a[i] op b[i]. `out` may be `a` or `b`. A step is 1, or 0 for a single repeated element.
+void tk_binary_dense(int op, int dtype, const void *a, int a_step, const void *b, int b_step, void *out, int64_t n);
+enum { TK_EQ = 0, TK_NE, TK_LT, TK_LE, TK_GT, TK_GE, TK_COMPARE_COUNT };
+void tk_compare(int op, int dtype, int rank, const int64_t *dims, const void *a, const int64_t *a_strides,
+                const void *b, const int64_t *b_strides, bool *out);
+/// out = condition ? a : b, moved as raw elements.
+void tk_where(int dtype, int rank, const int64_t *dims, const bool *c, const int64_t *c_strides, const void *a,
+              const int64_t *a_strides, const void *b, const int64_t *b_strides, void *out);
+/// y = min(max(x, low), high), NaN stays. Float and integer types (bounds converted to the type).
+void tk_clamp(int dtype, const void *x, void *y, int64_t n, double low, double high);
+/// y = alpha * x + y, dense. Float types.
+void tk_axpy(int dtype, double alpha, const void *x, void *y, int64_t n);
+
+// ---- moving data ----
+/// dst[...] = src[...], both strided.
+void tk_copy_strided(int dtype, int rank, const int64_t *dims, const void *src, const int64_t *src_strides, void *dst,
+                     const int64_t *dst_strides);
+/// Float to integer truncates towards zero and saturates (NaN gives 0); integer to integer wraps; to bool: != 0.
+void tk_cast(int from, int to, const void *src, void *dst, int64_t n);
+/// `value` points to one element of the type.
+void tk_fill(int dtype, void *dst, int64_t n, const void *value);
+/// dst[i] = start + i * step (computed in double, or int64 for integer types).
+void tk_arange(int dtype, void *dst, int64_t n, double start, double step);
+/// Rows of a [vocabulary, width] table: out[i, :] = table[ids[i], :]. Ids were checked by the caller.
+void tk_gather_rows(int dtype, const void *table, int64_t width, const int64_t *ids, int64_t count, void *out);
+/// table[ids[i], :] += rows[i, :], in the order of i for each row of the table (deterministic). Float types.
+void tk_scatter_add_rows(int dtype, void *table, int64_t table_rows, int64_t width, const int64_t *ids, int64_t count,
+                         const void *rows);
+/// out[o, j, i] = src[o, index[o, j, i], i]; src is [outer, src_n, inner], index and out [outer, n, inner].
+void tk_gather(int dtype, const void *src, int64_t outer, int64_t src_n, int64_t inner, const int64_t *index, int64_t n, void *out);
+/// dst[o, index[o, j, i], i] += src[o, j, i], in the order of j. Float and integer types.
+void tk_scatter_add(int dtype, void *dst, int64_t outer, int64_t dst_n, int64_t inner, const int64_t *index, int64_t n, const void *src);
+/// The first position i with index[i] outside 0 ..< limit, or -1.
+int64_t tk_find_out_of_range(const int64_t *index, int64_t n, int64_t limit);
+
+// ---- reductions over the middle of [outer, n, inner] ----
+// SUM PROD on numbers (f16/bf16 accumulate in float; integers in their own type, wrapping), MAX MIN (NaN propagates),
+// ANY ALL on bool. f32 sums are blocked (pairwise over fixed blocks), so that the error grows slowly.
+enum { TK_SUM = 0, TK_PROD, TK_RMAX, TK_RMIN, TK_ANY, TK_ALL, TK_REDUCE_COUNT };
+void tk_reduce(int op, int dtype, const void *x, void *out, int64_t outer, int64_t n, int64_t inner);
+/// First position of the maximum (or minimum); a NaN wins.
+void tk_arg_reduce(bool minimum, int dtype, const void *x, int64_t *out, int64_t outer, int64_t n, int64_t inner);
+/// Mean and the sum of squared deviations, in one numerically safe pass or two. Float types; both outputs of that type.
+void tk_mean_m2(int dtype, const void *x, void *mean, void *m2, int64_t outer, int64_t n, int64_t inner);
+/// The sum of squares in double; returns it.
+double tk_sum_of_squares(int dtype, const void *x, int64_t n);
+/// Running sum along the middle.
+void tk_cumsum(int dtype, const void *x, void *out, int64_t outer, int64_t n, int64_t inner);
+
+// ---- fused rows: float types; [rows, cols] dense ----
+void tk_softmax(int dtype, const void *x, void *y, int64_t rows, int64_t cols);
+void tk_log_softmax(int dtype, const void *x, void *y, int64_t rows, int64_t cols);
+/// dx = y * (g - sum(g * y)).
+void tk_softmax_grad(int dtype, const void *y, const void *g, void *dx, int64_t rows, int64_t cols);
+/// dx = g - exp(y) * sum(g).
+void tk_log_softmax_grad(int dtype, const void *y, const void *g, void *dx, int64_t rows, int64_t cols);
+/// Cross-entropy per row from logits, labels int64 in 0 ..< cols (checked by the caller) or == ignore_index.
+/// loss[r] = (1-e) (lse - x[label]) + e (lse - mean(x)) with e = smoothing; 0 where ignored. lse[r] = logSumExp(row) is kept for the gradient.
+void tk_cross_entropy(int dtype, const void *logits, const int64_t *labels, void *loss, void *lse, int64_t rows,
+                      int64_t cols, int64_t ignore_index, double smoothing);
+/// dx[r, c] = g[r] * (exp(x - lse) - (1-e) [c == label] - e / cols); 0 where ignored.
+void tk_cross_entropy_grad(int dtype, const void *logits, const int64_t *labels, const void *lse, const void *g,
+                           void *dx, int64_t rows, int64_t cols, int64_t ignore_index, double smoothing);
+/// Layer normalisation; weight and bias may be NULL. mean and rstd ([rows], float for f16/bf16/f32, double for f64) are kept.
+void tk_layer_norm(int dtype, const void *x, const void *weight, const void *bias, void *y, void *mean, void *rstd,
+                   int64_t rows, int64_t cols, double eps);
+/// Any of dx, dweight, dbias may be NULL.
+void tk_layer_norm_grad(int dtype, const void *x, const void *weight, const void *mean, const void *rstd, const void *g,
+                        void *dx, void *dweight, void *dbias, int64_t rows, int64_t cols);
+/// y = x * rstd * weight, rstd = 1 / sqrt(mean(x^2) + eps).
+void tk_rms_norm(int dtype, const void *x, const void *weight, void *y, void *rstd, int64_t rows, int64_t cols, double eps);
+void tk_rms_norm_grad(int dtype, const void *x, const void *weight, const void *rstd, const void *g, void *dx,
+                      void *dweight, int64_t rows, int64_t cols);
+
+// ---- random numbers: Philox4x32-10 (Salmon et al., 2011), counter = offset + position / 4 ----
+// Computed without fused multiply-add, so that a seed gives the same numbers on every instruction set.
+/// Raw 32-bit words.
+void tk_random_bits(uint64_t seed, uint64_t offset, uint32_t *out, int64_t n);
+/// Uniform on [low, high). f32 uses 24 bits, f64 53. One counter serves 4 elements (2 for f64).
+void tk_random_uniform(int dtype, uint64_t seed, uint64_t offset, void *out, int64_t n, double low, double high);
+/// Normal by Box-Muller.
+void tk_random_normal(int dtype, uint64_t seed, uint64_t offset, void *out, int64_t n, double mean, double stddev);
+/// Integers in low ..< high, without modulo bias worth naming (64-bit multiply-shift).
+void tk_random_integers(int dtype, uint64_t seed, uint64_t offset, void *out, int64_t n, int64_t low, int64_t high);
+/// mask[i] = uniform < keep; y = mask ? x / keep : 0. Float types.
+void tk_dropout(int dtype, uint64_t seed, uint64_t offset, const void *x, void *y, bool *mask, int64_t n, double keep);
+/// dx = mask ? g / keep : 0.
+void tk_dropout_grad(int dtype, const bool *mask, const void *g, void *dx, int64_t n, double keep);
+
+// ---- optimizer sweeps: f32 or f64, one pass, as torch.optim defines them ----
+typedef struct {
+    double lr, weight_decay, momentum, dampening;   // dampening is ignored on the first step (first != 0)
+    int nesterov, first, maximize;
+} tk_sgd_options;
+/// momentum_buffer may be NULL when momentum == 0.
+void tk_sgd(int dtype, void *p, const void *g, void *momentum_buffer, int64_t n, const tk_sgd_options *o);
+typedef struct {
+    double lr, beta1, beta2, eps, weight_decay;
+    int64_t step;                                   // 1 on the first step
+    int decoupled, maximize;                        // decoupled: AdamW; otherwise the decay is added to the gradient
+} tk_adam_options;
+/// max_v (AMSGrad) may be NULL.
+void tk_adam(int dtype, void *p, const void *g, void *m, void *v, void *max_v, int64_t n, const tk_adam_options *o);
+typedef struct {
+    double lr, alpha, eps, weight_decay, momentum;
+    int centered, maximize;
+} tk_rmsprop_options;
+/// grad_avg only when centered, momentum_buffer only when momentum > 0; otherwise NULL.
+void tk_rmsprop(int dtype, void *p, const void *g, void *square_avg, void *grad_avg, void *momentum_buffer, int64_t n,
+                const tk_rmsprop_options *o);
+
+// ---- matrix products over OpenBLAS: gemm.c ----
+/// C[b] = op(A[b]) · op(B[b]) (+ C if accumulate), for `batch` matrices; op transposes. op(A) is [m, k], op(B) is [k, n].
+/// lda, ldb, ldc: row lengths in memory; *_stride: elements between batches (0: the same matrix). f32 and f64.
+/// bias, if not NULL, is [n] and is added to each row (not with accumulate).
+void tk_gemm(int dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+             int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
+             int64_t batch, bool accumulate, const void *bias);
+
+// ---- attention over OpenBLAS: attention.c. f32 and f64 ----
+// q [batch, heads, q_len, dim], k and v [batch, kv_heads, kv_len, dim], given by strides for batch, head and position (dim is dense),
+// so that the packed output of one projection needs no copy. Query i sees keys j <= i + kv_len - q_len when causal.
+// heads is a multiple of kv_heads (grouped-query attention).
+typedef struct { int64_t batch, head, position; } tk_attention_strides;
+typedef struct {
+    int64_t batch, heads, kv_heads, q_len, kv_len, dim;
+    tk_attention_strides q, k, v, out;              // gradients use the strides of what they belong to, except where noted
+    double scale;
+    bool causal;
+} tk_attention_shape;
+/// lse [batch, heads, q_len] is kept for the gradient. Memory beyond the outputs is linear in kv_len. A row that sees no key gives 0.
+void tk_attention(int dtype, const tk_attention_shape *s, const void *q, const void *k, const void *v, void *out, void *lse);
+/// dq, dk, dv are dense [batch, heads or kv_heads, length, dim]-shaped buffers addressed with dq_strides, dk_strides, dv_strides.
+void tk_attention_grad(int dtype, const tk_attention_shape *s, const void *q, const void *k, const void *v, const void *out,
+                       const void *lse, const void *dout, tk_attention_strides dout_strides, void *dq,
+                       tk_attention_strides dq_strides, void *dk, tk_attention_strides dk_strides, void *dv,
+                       tk_attention_strides dv_strides);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

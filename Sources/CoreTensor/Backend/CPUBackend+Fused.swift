@@ -1,0 +1,171 @@
+import CKernels
+
+/// Rows, products, random numbers and optimizer sweeps.
+extension CPUBackend {
+    /// `[rows, columns]` of a tensor whose last axis is a row.
+    private func rows(_ x: RawTensor) -> (Int64, Int64) {
+        let columns = x.shape.last ?? 1
+        return (columns == 0 ? 0 : Int64(x.count / columns), Int64(columns))
+    }
+
+    public func softmax(_ x: RawTensor, _ out: RawTensor, log: Bool) {
+        let (rows, columns) = rows(x)
+        (log ? tk_log_softmax : tk_softmax)(x.dtype.code, x.pointer, out.pointer, rows, columns)
+    }
+
+    public func softmaxGrad(output: RawTensor, _ g: RawTensor, _ out: RawTensor, log: Bool) {
+        let (rows, columns) = rows(g)
+        (log ? tk_log_softmax_grad : tk_softmax_grad)(
+            g.dtype.code, output.pointer, g.pointer, out.pointer, rows, columns)
+    }
+
+    public func crossEntropy(
+        _ logits: RawTensor, _ labels: RawTensor, loss: RawTensor, lse: RawTensor, ignoreIndex: Int, smoothing: Double
+    ) {
+        let (rows, columns) = rows(logits)
+        tk_cross_entropy(
+            logits.dtype.code, logits.pointer, int64Pointer(labels), loss.pointer, lse.pointer, rows, columns,
+            Int64(ignoreIndex), smoothing)
+    }
+
+    public func crossEntropyGrad(
+        _ logits: RawTensor, _ labels: RawTensor, lse: RawTensor, _ g: RawTensor, _ out: RawTensor, ignoreIndex: Int,
+        smoothing: Double
+    ) {
+        let (rows, columns) = rows(logits)
+        tk_cross_entropy_grad(
+            logits.dtype.code, logits.pointer, int64Pointer(labels), lse.pointer, g.pointer, out.pointer, rows, columns,
+            Int64(ignoreIndex), smoothing)
+    }
+
+    public func layerNorm(
+        _ x: RawTensor, weight: RawTensor?, bias: RawTensor?, _ out: RawTensor, mean: RawTensor, rstd: RawTensor,
+        eps: Double
+    ) {
+        let (rows, columns) = rows(x)
+        tk_layer_norm(
+            x.dtype.code, x.pointer, weight?.pointer, bias?.pointer, out.pointer, mean.pointer, rstd.pointer, rows,
+            columns, eps)
+    }
+
+    public func layerNormGrad(
+        _ x: RawTensor, weight: RawTensor?, mean: RawTensor, rstd: RawTensor, _ g: RawTensor, dx: RawTensor?,
+        dweight: RawTensor?, dbias: RawTensor?
+    ) {
+        let (rows, columns) = rows(x)
+        tk_layer_norm_grad(
+            x.dtype.code, x.pointer, weight?.pointer, mean.pointer, rstd.pointer, g.pointer, dx?.pointer,
+            dweight?.pointer, dbias?.pointer, rows, columns)
+    }
+
+    public func rmsNorm(_ x: RawTensor, weight: RawTensor?, _ out: RawTensor, rstd: RawTensor, eps: Double) {
+        let (rows, columns) = rows(x)
+        tk_rms_norm(x.dtype.code, x.pointer, weight?.pointer, out.pointer, rstd.pointer, rows, columns, eps)
+    }
+
+    public func rmsNormGrad(
+        _ x: RawTensor, weight: RawTensor?, rstd: RawTensor, _ g: RawTensor, dx: RawTensor?, dweight: RawTensor?
+    ) {
+        let (rows, columns) = rows(x)
+        tk_rms_norm_grad(
+            x.dtype.code, x.pointer, weight?.pointer, rstd.pointer, g.pointer, dx?.pointer, dweight?.pointer, rows,
+            columns)
+    }
+
+    // MARK: Products
+
+    public func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?) {
+        tk_gemm(
+            out.dtype.code, plan.transposeA, plan.transposeB, Int64(plan.m), Int64(plan.n), Int64(plan.k), a.pointer,
+            Int64(plan.lda), Int64(plan.strideA), b.pointer, Int64(plan.ldb), Int64(plan.strideB), out.pointer,
+            Int64(plan.n), Int64(plan.strideC), Int64(plan.batch), plan.accumulate, bias?.pointer)
+    }
+
+    private func strides(_ x: RawTensor) -> tk_attention_strides {
+        let s = x.layout.strides
+        return tk_attention_strides(batch: Int64(s[0]), head: Int64(s[1]), position: Int64(s[2]))
+    }
+
+    private func shape(
+        _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, _ plan: AttentionPlan
+    ) -> tk_attention_shape {
+        tk_attention_shape(
+            batch: Int64(q.shape[0]), heads: Int64(q.shape[1]), kv_heads: Int64(k.shape[1]), q_len: Int64(q.shape[2]),
+            kv_len: Int64(k.shape[2]), dim: Int64(q.shape[3]), q: strides(q), k: strides(k), v: strides(v),
+            out: strides(out), scale: plan.scale, causal: plan.causal)
+    }
+
+    public func attention(
+        _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, lse: RawTensor, _ plan: AttentionPlan
+    ) {
+        var s = shape(q, k, v, out, plan)
+        tk_attention(q.dtype.code, &s, q.pointer, k.pointer, v.pointer, out.pointer, lse.pointer)
+    }
+
+    public func attentionGrad(
+        _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, out: RawTensor, lse: RawTensor, _ g: RawTensor, dq: RawTensor,
+        dk: RawTensor, dv: RawTensor, _ plan: AttentionPlan
+    ) {
+        var s = shape(q, k, v, out, plan)
+        tk_attention_grad(
+            q.dtype.code, &s, q.pointer, k.pointer, v.pointer, out.pointer, lse.pointer, g.pointer, strides(g),
+            dq.pointer, strides(dq), dk.pointer, strides(dk), dv.pointer, strides(dv))
+    }
+
+    // MARK: Random numbers
+
+    public func randomUniform(_ out: RawTensor, seed: UInt64, offset: UInt64, low: Double, high: Double) {
+        tk_random_uniform(out.dtype.code, seed, offset, out.pointer, Int64(out.count), low, high)
+    }
+
+    public func randomNormal(
+        _ out: RawTensor, seed: UInt64, offset: UInt64, mean: Double, standardDeviation: Double
+    ) {
+        tk_random_normal(out.dtype.code, seed, offset, out.pointer, Int64(out.count), mean, standardDeviation)
+    }
+
+    public func randomIntegers(_ out: RawTensor, seed: UInt64, offset: UInt64, low: Int, high: Int) {
+        tk_random_integers(out.dtype.code, seed, offset, out.pointer, Int64(out.count), Int64(low), Int64(high))
+    }
+
+    public func dropout(
+        _ x: RawTensor, _ out: RawTensor, mask: RawTensor, seed: UInt64, offset: UInt64, keep: Double
+    ) {
+        tk_dropout(x.dtype.code, seed, offset, x.pointer, out.pointer, boolPointer(mask), Int64(x.count), keep)
+    }
+
+    public func dropoutGrad(_ g: RawTensor, mask: RawTensor, _ out: RawTensor, keep: Double) {
+        tk_dropout_grad(g.dtype.code, boolPointer(mask), g.pointer, out.pointer, Int64(g.count), keep)
+    }
+
+    // MARK: Optimizer sweeps
+
+    public func sgd(_ p: RawTensor, _ g: RawTensor, momentum: RawTensor?, _ options: SGDSweep) {
+        var o = tk_sgd_options(
+            lr: options.learningRate, weight_decay: options.weightDecay, momentum: options.momentum,
+            dampening: options.dampening, nesterov: options.nesterov ? 1 : 0, first: options.isFirst ? 1 : 0,
+            maximize: options.maximize ? 1 : 0)
+        tk_sgd(p.dtype.code, p.pointer, g.pointer, momentum?.pointer, Int64(p.count), &o)
+    }
+
+    public func adam(
+        _ p: RawTensor, _ g: RawTensor, m: RawTensor, v: RawTensor, maxV: RawTensor?, _ options: AdamSweep
+    ) {
+        var o = tk_adam_options(
+            lr: options.learningRate, beta1: options.beta1, beta2: options.beta2, eps: options.epsilon,
+            weight_decay: options.weightDecay, step: Int64(options.step), decoupled: options.decoupled ? 1 : 0,
+            maximize: options.maximize ? 1 : 0)
+        tk_adam(p.dtype.code, p.pointer, g.pointer, m.pointer, v.pointer, maxV?.pointer, Int64(p.count), &o)
+    }
+
+    public func rmsProp(
+        _ p: RawTensor, _ g: RawTensor, square: RawTensor, average: RawTensor?, momentum: RawTensor?,
+        _ options: RMSPropSweep
+    ) {
+        var o = tk_rmsprop_options(
+            lr: options.learningRate, alpha: options.alpha, eps: options.epsilon, weight_decay: options.weightDecay,
+            momentum: options.momentum, centered: options.centered ? 1 : 0, maximize: options.maximize ? 1 : 0)
+        tk_rmsprop(
+            p.dtype.code, p.pointer, g.pointer, square.pointer, average?.pointer, momentum?.pointer, Int64(p.count), &o)
+    }
+}

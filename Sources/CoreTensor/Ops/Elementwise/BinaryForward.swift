@@ -1,0 +1,92 @@
+/// What all binary operations share: promotion, broadcasting, and one pass of a kernel.
+
+/// The shape that two shapes broadcast to (NumPy's rule), or nil if they do not fit.
+public func broadcastShape(_ a: Shape, _ b: Shape) -> Shape? {
+    if a == b { return a }
+    let (long, short) = a.count >= b.count ? (a, b) : (b, a)
+    var result = long
+    let lead = long.count - short.count
+    for axis in 0..<short.count {
+        let l = long[lead + axis], s = short[axis]
+        if l == s || s == 1 { continue }
+        if l != 1 { return nil }
+        result[lead + axis] = s
+    }
+    return result
+}
+
+func requireBroadcast(_ operation: String, _ a: Shape, _ b: Shape) -> Shape {
+    guard let shape = broadcastShape(a, b) else {
+        fail(operation, "shapes \(a) and \(b) do not broadcast: axes must be equal, or 1, counted from the last")
+    }
+    return shape
+}
+
+func requireSameDevice(_ operation: String, _ a: RawTensor, _ b: RawTensor) {
+    if a.storage.device != b.storage.device {
+        fail(operation, "operands on \(a.device) and \(b.device); move one with to(device:)")
+    }
+}
+
+@inline(__always)
+func binaryForward(_ operation: String, _ op: BinaryKernel, _ a: RawTensor, _ b: RawTensor) -> RawTensor {
+    if Layout.sameShape(a.layout, b.layout) && a.layout.isContiguous && b.layout.isContiguous
+        && a.device.kind == .cpu && b.device.kind == .cpu
+    {
+        let out = RawTensor(a.layout, a.dtype)
+        CPUBackend.shared.binary(op, a, b, out)
+        return out
+    }
+    return binaryBroadcast(operation, op, a, b)
+}
+
+@inline(never)
+private func binaryBroadcast(_ operation: String, _ op: BinaryKernel, _ a: RawTensor, _ b: RawTensor) -> RawTensor {
+    requireSameDevice(operation, a, b)
+    let shape = requireBroadcast(operation, a.shape, b.shape)
+    let layout = a.shape == shape && a.isContiguous ? a.layout : Layout(shape: shape)
+    let out = RawTensor(layout, a.dtype, a.device)
+    out.backend.binary(op, a.broadcast(to: shape), b.broadcast(to: shape), out)
+    return out
+}
+
+/// Both operands in the type they are computed in.
+@inline(__always)
+func promoted(_ a: Tensor, _ b: Tensor) -> (Tensor, Tensor) {
+    if a.raw.dtype == b.raw.dtype { return (a, b) }
+    let dtype = a.dtype.promoted(with: b.dtype)
+    return (a.to(dtype), b.to(dtype))
+}
+
+/// A Swift number as a scalar tensor beside `x`: weak, so it takes the type of `x` where it can.
+@inline(__always)
+func weakScalar<S: TensorScalar>(_ value: S, beside x: Tensor) -> Tensor {
+    let dtype = S.dtypeBeside(x.dtype)
+    return Tensor(raw: scalarRaw(value.asDouble, value.asInt, dtype, x.device))
+}
+
+func scalarRaw(_ value: Double, _ integer: Int, _ dtype: DType, _ device: Device) -> RawTensor {
+    let out = RawTensor(.scalar, dtype, device)
+    withElement(value, integer, dtype) { out.backend.fill(out, $0) }
+    return out
+}
+
+/// Calls `body` with one element of `dtype` in memory. Traps if an integer type cannot hold the value.
+func withElement<R>(_ value: Double, _ integer: Int, _ dtype: DType, _ body: (UnsafeRawPointer) -> R) -> R {
+    func narrowed<T: FixedWidthInteger>(_ type: T.Type) -> T {
+        guard let element = T(exactly: integer) else { fail("scalar", "\(integer) does not fit in \(dtype)") }
+        return element
+    }
+    func call<T>(_ element: T) -> R { withUnsafeBytes(of: element) { body($0.baseAddress!) } }
+    switch dtype {
+    case .float32: return call(Float(value))
+    case .float64: return call(value)
+    case .float16: return call(HalfBits.float16(value))
+    case .bfloat16: return call(HalfBits.bfloat16(value))
+    case .int8: return call(narrowed(Int8.self))
+    case .uint8: return call(narrowed(UInt8.self))
+    case .int32: return call(narrowed(Int32.self))
+    case .int64: return call(Int64(integer))
+    case .bool: return call(integer != 0 || (value != 0))
+    }
+}

@@ -1,0 +1,115 @@
+// Elementwise comparisons and logic: bool results, no derivative (and none is lost: bools carry none).
+
+infix operator .== : ComparisonPrecedence
+infix operator .!= : ComparisonPrecedence
+infix operator .< : ComparisonPrecedence
+infix operator .<= : ComparisonPrecedence
+infix operator .> : ComparisonPrecedence
+infix operator .>= : ComparisonPrecedence
+infix operator .& : LogicalConjunctionPrecedence
+infix operator .| : LogicalDisjunctionPrecedence
+infix operator .^ : LogicalDisjunctionPrecedence
+prefix operator .!
+
+private func compare(_ name: String, _ op: CompareKernel, _ a: Tensor, _ b: Tensor) -> Tensor {
+    let (a, b) = promoted(a.detached(), b.detached())
+    requireSameDevice(name, a.raw, b.raw)
+    let shape = requireBroadcast(name, a.shape, b.shape)
+    let out = RawTensor(shape: shape, .bool, a.device)
+    out.backend.compare(op, a.raw.broadcast(to: shape), b.raw.broadcast(to: shape), out)
+    return Tensor(raw: out)
+}
+
+private func logic(_ name: String, _ op: BinaryKernel, _ a: Tensor, _ b: Tensor) -> Tensor {
+    let (a, b) = promoted(a, b)
+    if a.dtype.isFloatingPoint { fail(name, "needs bools or integers, not \(a.dtype)") }
+    return Tensor(raw: binaryForward(name, op, a.raw, b.raw))
+}
+
+extension Tensor {
+    public static func .== (a: Tensor, b: Tensor) -> Tensor { compare("equal", .equal, a, b) }
+    public static func .!= (a: Tensor, b: Tensor) -> Tensor { compare("notEqual", .notEqual, a, b) }
+    public static func .< (a: Tensor, b: Tensor) -> Tensor { compare("less", .less, a, b) }
+    public static func .<= (a: Tensor, b: Tensor) -> Tensor { compare("lessEqual", .lessEqual, a, b) }
+    public static func .> (a: Tensor, b: Tensor) -> Tensor { compare("greater", .greater, a, b) }
+    public static func .>= (a: Tensor, b: Tensor) -> Tensor { compare("greaterEqual", .greaterEqual, a, b) }
+
+    public static func .== <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .== weakScalar(b, beside: a) }
+    public static func .!= <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .!= weakScalar(b, beside: a) }
+    public static func .< <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .< weakScalar(b, beside: a) }
+    public static func .<= <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .<= weakScalar(b, beside: a) }
+    public static func .> <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .> weakScalar(b, beside: a) }
+    public static func .>= <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .>= weakScalar(b, beside: a) }
+
+    /// And: logical on bools, bitwise on integers.
+    public static func .& (a: Tensor, b: Tensor) -> Tensor { logic("and", .and, a, b) }
+    /// Or: logical on bools, bitwise on integers.
+    public static func .| (a: Tensor, b: Tensor) -> Tensor { logic("or", .or, a, b) }
+    /// Exclusive or: logical on bools, bitwise on integers.
+    public static func .^ (a: Tensor, b: Tensor) -> Tensor { logic("xor", .xor, a, b) }
+    /// Logical not of bools.
+    public static prefix func .! (a: Tensor) -> Tensor {
+        if a.dtype != .bool { fail("not", "needs bools, not \(a.dtype)") }
+        let x = a.raw.contiguous()
+        let out = RawTensor(x.layout, .bool, a.device)
+        out.backend.unary(.not, x, out)
+        return Tensor(raw: out)
+    }
+
+    private func classified(_ op: ClassifyKernel) -> Tensor {
+        let out = RawTensor(shape: shape, .bool, device)
+        if dtype.isFloatingPoint {
+            out.backend.classify(op, raw.contiguous(), out)
+            return Tensor(raw: out)
+        }
+        return Tensor(repeating: op == .isFinite, shape: shape, device: device)
+    }
+
+    /// True where an element is NaN.
+    public var isNaN: Tensor { classified(.isNaN) }
+    /// True where an element is infinite.
+    public var isInfinite: Tensor { classified(.isInf) }
+    /// True where an element is neither infinite nor NaN.
+    public var isFinite: Tensor { classified(.isFinite) }
+}
+
+final class WhichBackward: Node, @unchecked Sendable {
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        let zero = Tensor(zerosLike: g)
+        return input == 0 ? which(saved(0), g, zero) : which(saved(0), zero, g)
+    }
+}
+
+/// `a` where the condition holds, `b` elsewhere, all three broadcast (PyTorch's and NumPy's `where`, a Swift keyword).
+public func which(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
+    if condition.dtype != .bool { fail("which", "the condition must be bool, not \(condition.dtype)") }
+    let (a, b) = promoted(a, b)
+    let shape = requireBroadcast("which", requireBroadcast("which", a.shape, b.shape), condition.shape)
+    let out = RawTensor(shape: shape, a.dtype, a.device)
+    out.backend.select(
+        condition.raw.broadcast(to: shape), a.raw.broadcast(to: shape), b.raw.broadcast(to: shape), out)
+    return record(out, a, b) {
+        let node = WhichBackward()
+        node.save(condition)
+        return node
+    }
+}
+
+public func which<S: TensorScalar>(_ condition: Tensor, _ a: Tensor, _ b: S) -> Tensor {
+    which(condition, a, weakScalar(b, beside: a))
+}
+
+public func which<S: TensorScalar>(_ condition: Tensor, _ a: S, _ b: Tensor) -> Tensor {
+    which(condition, weakScalar(a, beside: b), b)
+}
+
+extension Tensor {
+    /// `value` where the mask (broadcast to this shape) holds, the element itself elsewhere.
+    public func maskedFill<S: TensorScalar>(_ mask: Tensor, _ value: S) -> Tensor {
+        let value = Tensor(raw: scalarRaw(value.asDouble, value.asInt, dtype, device))
+        if broadcastShape(mask.shape, shape) != shape {
+            fail("maskedFill", "the mask \(mask.shape) does not broadcast to \(shape)")
+        }
+        return which(mask, value, self)
+    }
+}

@@ -1,0 +1,139 @@
+/// Indices as dense int64, checked against an axis; negative ones trap (NumPy's wrap-around hides mistakes here).
+func checkedIndices(_ operation: String, _ index: Tensor, limit: Int, what: String) -> RawTensor {
+    if !index.dtype.isInteger { fail(operation, "\(what) must be integers, not \(index.dtype)") }
+    let raw = index.detached().to(.int64).raw.contiguous()
+    if let position = raw.backend.firstOutOfRange(raw, limit: limit) {
+        let value = Tensor(raw: raw).reshaped([-1])[position].item(Int.self)
+        fail(operation, "\(what) \(value) at position \(position) is out of range 0 ..< \(limit)")
+    }
+    return raw
+}
+
+final class EmbeddingBackward: Node, @unchecked Sendable {
+    let table: Shape
+    let paddingIndex: Int?
+    init(table: Shape, paddingIndex: Int?) {
+        self.table = table
+        self.paddingIndex = paddingIndex
+        super.init()
+    }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        let ids = saved(0)
+        var result = scatterRows(g, ids, table)
+        if let paddingIndex {
+            result = result.replacing([.at(paddingIndex)], with: Tensor(zeros: [], dtype: g.dtype, device: g.device))
+        }
+        return result
+    }
+}
+
+final class ScatterRowsBackward: Node, @unchecked Sendable {
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { embedding(saved(0), g) }
+}
+
+/// Rows summed into a table of zeros: the adjoint of ``embedding(_:_:paddingIndex:)``.
+func scatterRows(_ rows: Tensor, _ ids: Tensor, _ table: Shape) -> Tensor {
+    let out = Tensor(zeros: table, dtype: rows.dtype, device: rows.device).raw
+    out.backend.scatterAddRows(out, ids: ids.raw.contiguous(), rows.raw.contiguous())
+    return record(out, rows) {
+        let node = ScatterRowsBackward()
+        node.save(ids)
+        return node
+    }
+}
+
+/// Rows of a table: `ids [...]`, `table [vocabulary, width]` gives `[..., width]`. Ids out of range trap. The row
+/// `paddingIndex` gets no gradient.
+public func embedding(_ ids: Tensor, _ table: Tensor, paddingIndex: Int? = nil) -> Tensor {
+    if table.rank != 2 { fail("embedding", "the table must be [vocabulary, width], not \(table.shape)") }
+    let index = checkedIndices("embedding", ids, limit: table.shape[0], what: "token id")
+    let out = RawTensor(shape: ids.shape + [table.shape[1]], table.dtype, table.device)
+    out.backend.gatherRows(table.raw.contiguous(), ids: index, out)
+    return record(out, table) {
+        let node = EmbeddingBackward(table: table.shape, paddingIndex: paddingIndex)
+        node.save(Tensor(raw: index))
+        return node
+    }
+}
+
+final class GatherBackward: Node, @unchecked Sendable {
+    let axis: Int
+    let shape: Shape
+    init(axis: Int, shape: Shape) {
+        self.axis = axis
+        self.shape = shape
+        super.init()
+    }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { scatterAdd(g, axis: axis, index: saved(0), into: shape) }
+}
+
+final class ScatterAddBackward: Node, @unchecked Sendable {
+    let axis: Int
+    init(axis: Int) {
+        self.axis = axis
+        super.init()
+    }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g.gathered(axis: axis, index: saved(0)) }
+}
+
+/// Elements added into zeros of `shape` at the places that `index` names along `axis`: the adjoint of
+/// ``Tensor/gathered(axis:index:)``; the other axes of `index` and `shape` agree.
+func scatterAdd(_ x: Tensor, axis: Int, index: Tensor, into shape: Shape) -> Tensor {
+    let out = Tensor(zeros: shape, dtype: x.dtype, device: x.device).raw
+    out.backend.scatterAdd(
+        x.raw.contiguous(), index: index.raw.contiguous(), out, outputView: AxisView(shape, axis: axis),
+        n: index.shape[axis])
+    return record(out, x) {
+        let node = ScatterAddBackward(axis: axis)
+        node.save(index)
+        return node
+    }
+}
+
+extension Tensor {
+    /// `out[i, j, k] = self[i, index[i, j, k], k]` for axis 1, and so on (PyTorch's `gather`). The index has this tensor's
+    /// rank; its other axes may be shorter.
+    public func gathered(axis: Int, index: Tensor) -> Tensor {
+        if index.rank != rank { fail("gather", "an index of shape \(index.shape) for a tensor of shape \(shape)") }
+        if rank == 0 {
+            _ = checkedIndices("gather", index, limit: 1, what: "index")
+            return self
+        }
+        let axis = resolveAxis("gather", axis, rank: rank)
+        var source = self
+        for other in 0..<rank where other != axis {
+            if index.shape[other] > shape[other] {
+                fail("gather", "an index of shape \(index.shape) is longer than \(shape) on axis \(other)")
+            }
+            if index.shape[other] < shape[other] {
+                source = source.narrowed(axis: other, start: 0, length: index.shape[other])
+            }
+        }
+        let checked = checkedIndices("gather", index, limit: shape[axis], what: "index")
+        let x = source.raw.contiguous()
+        let out = RawTensor(shape: index.shape, dtype, device)
+        out.backend.gather(x, index: checked, out, sourceView: AxisView(x.shape, axis: axis), n: index.shape[axis])
+        return record(out, source) {
+            let node = GatherBackward(axis: axis, shape: source.shape)
+            node.save(Tensor(raw: checked))
+            return node
+        }
+    }
+
+    /// The slices of an axis that `index` (a vector, or a scalar as one) names, in its order (PyTorch's `index_select`).
+    public func indexSelect(axis: Int, index: Tensor) -> Tensor {
+        if rank == 0 { return self }
+        let axis = resolveAxis("indexSelect", axis, rank: rank)
+        if index.rank > 1 { fail("indexSelect", "the index must be a vector, not \(index.shape)") }
+        var order = Array(0..<rank)
+        order.remove(at: axis)
+        order.insert(axis, at: 0)
+        let front = permuted(order)
+        let rest = Array(front.shape.dropFirst())
+        let width = rest.reduce(1, *)
+        let rows = embedding(index.reshaped([-1]), front.reshaped([shape[axis], width]))
+        var inverse = order
+        for (position, from) in order.enumerated() { inverse[from] = position }
+        return rows.reshaped([index.count] + rest).permuted(inverse)
+    }
+}

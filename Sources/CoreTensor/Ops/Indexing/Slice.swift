@@ -1,0 +1,124 @@
+final class SliceBackward: Node, @unchecked Sendable {
+    let inputShape: Shape
+    let indices: [TensorIndex]
+    init(_ inputShape: Shape, _ indices: [TensorIndex]) {
+        self.inputShape = inputShape
+        self.indices = indices
+        super.init()
+    }
+    // The gradient of the part, in a tensor of zeros.
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        Tensor(zeros: inputShape, dtype: g.dtype, device: g.device).replacing(indices, with: g)
+    }
+}
+
+final class SliceAssignBackward: Node, @unchecked Sendable {
+    let indices: [TensorIndex]
+    init(_ indices: [TensorIndex]) {
+        self.indices = indices
+        super.init()
+    }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        if input == 1 { return g.slice(indices) }
+        return g.replacing(indices, with: Tensor(zeros: [], dtype: g.dtype, device: g.device))
+    }
+}
+
+/// All parts at once, so that their gradients are joined in one copy.
+final class SplitBackward: Node, @unchecked Sendable {
+    let axis: Int
+    init(axis: Int) {
+        self.axis = axis
+        super.init()
+    }
+    override var isJoint: Bool { true }
+    override func vjp(_ outputs: [Tensor?], needs: [Bool]) -> [Tensor?] {
+        let parts = outputs.enumerated().map { index, g in
+            let info = outputInfo(index)
+            return g ?? Tensor(zeros: info.layout.shape, dtype: info.dtype)
+        }
+        return [concatenate(parts, axis: axis)]
+    }
+}
+
+extension Tensor {
+    /// A part of the tensor, as a view: `x[2]`, `x[0..<4, 3]`, `x[.ellipsis, 0]`, `x[TensorIndex.every(2)]`.
+    ///
+    /// Assigning writes the part (broadcasting the value), without touching any copy of the tensor:
+    /// `x[0..., 3] = v`, `x[i] += 1`. Positions out of range trap; ranges are cut to the axis.
+    public subscript(_ indices: any TensorIndexConvertible...) -> Tensor {
+        get { slice(indices.map(\.tensorIndex)) }
+        set { assign(indices.map(\.tensorIndex), newValue) }
+    }
+
+    /// ``subscript(_:)`` with the indices in an array.
+    public func slice(_ indices: [TensorIndex]) -> Tensor {
+        let region = SliceRegion(raw, indices)
+        return record(raw.view(region.layout, offset: region.offset), self) { SliceBackward(shape, indices) }
+    }
+
+    /// A copy with the part at `indices` replaced.
+    public func replacing(_ indices: [TensorIndex], with value: Tensor) -> Tensor {
+        var copy = self
+        copy.assign(indices, value)
+        return copy
+    }
+
+    mutating func assign(_ indices: [TensorIndex], _ value: Tensor) {
+        let value = value.to(dtype)
+        let partShape = SliceRegion(raw, indices).layout.shape
+        if broadcastShape(value.shape, partShape) != partShape {
+            fail("subscript", "a value of shape \(value.shape) does not broadcast to the part's shape \(partShape)")
+        }
+        let old = self
+        if node != nil && isGradEnabled { raw = raw.denseCopy() } else { makeUnique() }
+        let region = SliceRegion(raw, indices)
+        raw.backend.copy(value.raw.broadcast(to: partShape), to: raw.view(region.layout, offset: region.offset))
+        if isRecording([old, value]) {
+            self = record(raw, old, value) { SliceAssignBackward(indices) }
+        } else if isGradEnabled || !(old.node is LeafNode) {
+            node = nil
+        }
+    }
+
+    /// `length` positions of one axis from `start` on, as a view.
+    public func narrowed(axis: Int, start: Int, length: Int) -> Tensor {
+        let axis = resolveAxis("narrow", axis, rank: rank)
+        if start < 0 || length < 0 || start + length > shape[axis] {
+            fail("narrow", "\(start) ..< \(start + length) is out of range for axis \(axis) of \(shape)")
+        }
+        return slice(
+            [TensorIndex](repeating: .all, count: axis) + [.slice(from: start, to: start + length, step: 1)])
+    }
+
+    /// Views of `size` positions each along an axis; the last may be shorter.
+    public func split(size: Int, axis: Int = 0) -> [Tensor] {
+        let axis = resolveAxis("split", axis, rank: rank)
+        if size < 1 { fail("split", "parts of size \(size)") }
+        let sizes = stride(from: 0, to: Swift.max(shape[axis], 1), by: size).map { Swift.min(size, shape[axis] - $0) }
+        return split(sizes: sizes, axis: axis)
+    }
+
+    /// Views of the given sizes along an axis; the sizes add up to the axis.
+    public func split(sizes: [Int], axis: Int = 0) -> [Tensor] {
+        let axis = resolveAxis("split", axis, rank: rank)
+        if sizes.reduce(0, +) != shape[axis] { fail("split", "\(sizes) does not add up to axis \(axis) of \(shape)") }
+        var start = 0
+        let parts = sizes.map { size in
+            defer { start += size }
+            var partShape = shape
+            partShape[axis] = size
+            return raw.view(
+                Layout(shape: partShape, strides: strides), offset: raw.offset + (size == 0 ? 0 : start * strides[axis]))
+        }
+        if parts.isEmpty { return [] }
+        return record(parts, inputs: [self]) { SplitBackward(axis: axis) }
+    }
+
+    /// At most `count` views of equal size along an axis; the last may be shorter (PyTorch's `chunk`).
+    public func chunked(_ count: Int, axis: Int = 0) -> [Tensor] {
+        if count < 1 { fail("chunk", "\(count) chunks") }
+        let size = shape[resolveAxis("chunk", axis, rank: rank)]
+        return split(size: Swift.max((size + count - 1) / count, 1), axis: axis)
+    }
+}

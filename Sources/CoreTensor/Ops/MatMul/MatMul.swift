@@ -1,0 +1,143 @@
+/// A matrix (or a batch of them) as BLAS takes it: rows in memory, perhaps transposed.
+private struct MatrixOperand {
+    var raw: RawTensor
+    var transposed: Bool
+    var leading: Int
+    /// Elements between matrices: one stride for the whole batch; 0 repeats the matrix.
+    var batchStride: Int
+
+    /// `raw` is `[batch..., rows, columns]` with the batch axes already broadcast.
+    init(_ raw: RawTensor) {
+        let rank = raw.layout.rank
+        let rows = raw.shape[rank - 2], columns = raw.shape[rank - 1]
+        if let (transposed, leading) = Self.rowLength(raw, rows, columns), let stride = Self.batchStride(raw) {
+            self.raw = raw
+            self.transposed = transposed
+            self.leading = leading
+            batchStride = stride
+        } else {
+            self.raw = raw.denseCopy()
+            transposed = false
+            leading = Swift.max(columns, 1)
+            batchStride = rows * columns
+        }
+    }
+
+    private static func rowLength(_ raw: RawTensor, _ rows: Int, _ columns: Int) -> (Bool, Int)? {
+        let rank = raw.layout.rank
+        let s0 = raw.layout.strides[rank - 2], s1 = raw.layout.strides[rank - 1]
+        if (s1 == 1 || columns == 1) && (s0 >= Swift.max(columns, 1) || rows == 1) {
+            return (false, Swift.max(rows == 1 ? columns : s0, 1))
+        }
+        if (s0 == 1 || rows == 1) && (s1 >= Swift.max(rows, 1) || columns == 1) {
+            return (true, Swift.max(columns == 1 ? rows : s1, 1))
+        }
+        return nil
+    }
+
+    /// The one stride that walks through all batch axes, if there is one.
+    private static func batchStride(_ raw: RawTensor) -> Int? {
+        let batch = raw.layout.rank - 2
+        var stride: Int?
+        var span = 0
+        for axis in stride2(batch) where raw.shape[axis] != 1 {
+            if stride == nil {
+                stride = raw.layout.strides[axis]
+            } else if raw.layout.strides[axis] != span {
+                return nil
+            }
+            span = raw.layout.strides[axis] * raw.shape[axis]
+        }
+        guard let stride else { return 0 }
+        return stride < 0 ? nil : stride
+    }
+
+    private static func stride2(_ batch: Int) -> ReversedCollection<Range<Int>> { (0..<batch).reversed() }
+}
+
+/// `a · b` on the last two axes, batch axes broadcast; both of rank 2 or more and of one float type.
+func matmulForward(_ a: RawTensor, _ b: RawTensor, bias: RawTensor? = nil) -> RawTensor {
+    let m = a.shape[a.layout.rank - 2], k = a.shape[a.layout.rank - 1], n = b.shape[b.layout.rank - 1]
+    let batchShape = broadcastShape(Array(a.shape.dropLast(2)), Array(b.shape.dropLast(2)))!
+    let out = RawTensor(shape: batchShape + [m, n], a.dtype, a.device)
+    let batch = batchShape.reduce(1, *)
+    // One matrix on the right and dense rows on the left: a single product.
+    if b.layout.rank == 2 && a.layout.rank > 2 {
+        let left = MatrixOperand(a.reshaped([batch * m, k])), right = MatrixOperand(b)
+        let plan = MatMulPlan(
+            transposeA: left.transposed, transposeB: right.transposed, m: batch * m, n: n, k: k, lda: left.leading,
+            ldb: right.leading)
+        out.backend.matmul(left.raw, right.raw, out, plan, bias: bias)
+        return out
+    }
+    let left = MatrixOperand(a.layout.rank == 2 && batchShape.isEmpty ? a : a.broadcast(to: batchShape + [m, k]))
+    let right = MatrixOperand(b.layout.rank == 2 && batchShape.isEmpty ? b : b.broadcast(to: batchShape + [k, n]))
+    let plan = MatMulPlan(
+        transposeA: left.transposed, transposeB: right.transposed, m: m, n: n, k: k, lda: left.leading,
+        ldb: right.leading, strideA: left.batchStride, strideB: right.batchStride, strideC: m * n, batch: batch)
+    out.backend.matmul(left.raw, right.raw, out, plan, bias: bias)
+    return out
+}
+
+final class MatMulBackward: Node, @unchecked Sendable {
+    // da = g bᵀ, db = aᵀ g; the engine sums over broadcast batch axes.
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        let a = saved(0), b = saved(1)
+        if input == 0 { return matmul2(g, b.transposed()) }
+        if b.rank == 2 && a.rank > 2 {
+            let rows = a.shape.last!
+            return matmul2(a.reshaped([-1, rows]).transposed(), g.reshaped([-1, g.shape.last!]))
+        }
+        return matmul2(a.transposed(), g)
+    }
+}
+
+/// Both of rank 2 or more.
+private func matmul2(_ a: Tensor, _ b: Tensor) -> Tensor {
+    record(matmulForward(a.raw, b.raw), a, b) {
+        let node = MatMulBackward()
+        node.save(a)
+        node.save(b)
+        return node
+    }
+}
+
+/// Matrix product over the last two axes, batch axes broadcast: `[..., m, k] · [..., k, n]` gives `[..., m, n]`. A vector on
+/// the left is a row, on the right a column, and its axis is dropped again: `[k] · [k]` is the dot product.
+///
+/// float16 and bfloat16 are multiplied in float32 and rounded once; integers in float64 (exact up to 2⁵³).
+public func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
+    let (a, b) = promoted(a, b)
+    if a.rank == 0 || b.rank == 0 {
+        fail("matmul", "scalars have no matrix product: \(a.shape) · \(b.shape); use *")
+    }
+    let k = a.shape.last!, kb = b.rank == 1 ? b.shape[0] : b.shape[b.rank - 2]
+    if k != kb { fail("matmul", "inner dimensions differ: \(a.shape) · \(b.shape) (\(k) ≠ \(kb))") }
+    if a.rank > 2 || b.rank > 2,
+        broadcastShape(Array(a.shape.dropLast(2)), Array(b.shape.dropLast(2))) == nil
+    {
+        fail("matmul", "batch axes do not broadcast: \(a.shape) · \(b.shape)")
+    }
+    requireSameDevice("matmul", a.raw, b.raw)
+    switch a.dtype {
+    case .float32, .float64: break
+    case .float16, .bfloat16: return matmul(a.to(.float32), b.to(.float32)).to(a.dtype)
+    default: return matmul(a.to(.float64), b.to(.float64)).to(a.dtype)
+    }
+    if a.rank > 1 && b.rank > 1 { return matmul2(a, b) }
+    let product = matmul2(a.rank == 1 ? a.unsqueezed(0) : a, b.rank == 1 ? b.unsqueezed(1) : b)
+    var shape = product.shape
+    if b.rank == 1 { shape.removeLast() }
+    if a.rank == 1 { shape.remove(at: shape.count - (b.rank == 1 ? 1 : 2)) }
+    return product.reshaped(shape)
+}
+
+infix operator • : MultiplicationPrecedence
+
+extension Tensor {
+    /// ``matmul(_:_:)`` as an operator.
+    public static func • (a: Tensor, b: Tensor) -> Tensor { CoreTensor.matmul(a, b) }
+
+    /// ``matmul(_:_:)`` as a method.
+    public func matmul(_ other: Tensor) -> Tensor { CoreTensor.matmul(self, other) }
+}

@@ -1,0 +1,23 @@
+final class CumulativeSumBackward: Node, @unchecked Sendable {
+    let axis: Int
+    init(axis: Int) {
+        self.axis = axis
+        super.init()
+    }
+    // The adjoint sums from the other end.
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        g.flipped(Axes([axis])).cumsum(axis: axis).flipped(Axes([axis]))
+    }
+}
+
+extension Tensor {
+    /// Running sum along an axis; integers and bools add up as `int64`.
+    public func cumsum(axis: Int) -> Tensor {
+        let x = dtype.isFloatingPoint ? self : to(.int64)
+        let axis = resolveAxis("cumsum", axis, rank: rank)
+        if rank == 0 { return x }
+        let out = RawTensor(shape: shape, x.dtype, device)
+        out.backend.cumsum(x.raw.contiguous(), out, AxisView(shape, axis: axis))
+        return record(out, x) { CumulativeSumBackward(axis: axis) }
+    }
+}

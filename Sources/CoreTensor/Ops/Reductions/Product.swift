@@ -1,0 +1,47 @@
+final class ProductBackward: Node, @unchecked Sendable {
+    let kept: Shape, shape: Shape
+    let axes: [Int]
+    init(kept: Shape, shape: Shape, axes: [Int]) {
+        self.kept = kept
+        self.shape = shape
+        self.axes = axes
+        super.init()
+    }
+    // The product of the others, by products from the left and from the right: no division, so zeros are fine.
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        let x = saved(0)
+        let wide = expandReduced(g, kept: kept, to: shape)
+        if axes.isEmpty { return wide }
+        let others = shape.indices.filter { !axes.contains($0) }
+        let order = others + axes
+        let flat = x.permuted(order).reshaped(others.map { shape[$0] } + [-1])
+        let n = flat.shape.last!
+        let one = Tensor(ones: Array(flat.shape.dropLast()) + [1], dtype: x.dtype, device: x.device)
+        var left = [one], right = [one]
+        for i in 0..<Swift.max(n - 1, 0) {
+            left.append(left.last! * flat.narrowed(axis: -1, start: i, length: 1))
+            right.append(right.last! * flat.narrowed(axis: -1, start: n - 1 - i, length: 1))
+        }
+        if n == 0 { return Tensor(zeros: shape, dtype: x.dtype, device: x.device) }
+        let rest = concatenate(zip(left, right.reversed()).map { $0 * $1 }, axis: -1)
+        var inverse = order
+        for (position, axis) in order.enumerated() { inverse[axis] = position }
+        return wide * rest.reshaped(order.map { shape[$0] }).permuted(inverse)
+    }
+}
+
+extension Tensor {
+    /// Product over the axes; integers and bools multiply as `int64`. 1 over nothing.
+    public func prod(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor {
+        let x = dtype.isFloatingPoint ? self : to(.int64)
+        let reduction = Reduction("prod", x.raw, axes)
+        let out = RawTensor(shape: reduction.shape(keepDims: keepDims), x.dtype, device)
+        out.backend.reduce(.prod, reduction.x, out, reduction.view)
+        return record(out, x) {
+            let node = ProductBackward(
+                kept: reduction.keptShape, shape: shape, axes: rank == 0 ? [] : axes.resolved("prod", rank: rank))
+            node.save(x)
+            return node
+        }
+    }
+}

@@ -1,0 +1,28 @@
+final class SumBackward: Node, @unchecked Sendable {
+    let kept: Shape, shape: Shape
+    init(kept: Shape, shape: Shape) {
+        self.kept = kept
+        self.shape = shape
+        super.init()
+    }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { expandReduced(g, kept: kept, to: shape) }
+}
+
+extension Tensor {
+    /// Sum over the axes; integers and bools add up as `int64`. 0 over nothing.
+    public func sum(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor {
+        let x = dtype.isFloatingPoint ? self : to(.int64)
+        let reduction = Reduction("sum", x.raw, axes)
+        let out = RawTensor(shape: reduction.shape(keepDims: keepDims), x.dtype, device)
+        out.backend.reduce(.sum, reduction.x, out, reduction.view)
+        return record(out, x) { SumBackward(kept: reduction.keptShape, shape: shape) }
+    }
+
+    /// Arithmetic mean over the axes; floats only. NaN over nothing.
+    public func mean(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor {
+        if !dtype.isFloatingPoint { fail("mean", "\(dtype) has no mean of its own type; convert with to(.float32)") }
+        let resolved = axes.resolved("mean", rank: rank)
+        let n = resolved.reduce(1) { $0 * (rank == 0 ? 1 : shape[$1]) }
+        return sum(axes, keepDims: keepDims) / Double(n)
+    }
+}

@@ -1,0 +1,71 @@
+final class ReshapeBackward: Node, @unchecked Sendable {
+    let inputShape: Shape
+    init(_ inputShape: Shape) {
+        self.inputShape = inputShape
+        super.init()
+    }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g.reshaped(inputShape) }
+}
+
+extension Tensor {
+    /// The same elements in another shape; one axis may be -1 (what is left). A view where the elements are dense.
+    public func reshaped(_ shape: Shape) -> Tensor {
+        var target = shape
+        if let free = shape.firstIndex(of: -1) {
+            let known = shape.enumerated().reduce(1) { $1.offset == free ? $0 : $0 * $1.element }
+            if known == 0 || count % known != 0 || shape.lastIndex(of: -1) != free {
+                fail("reshape", "\(self.shape) (\(count) elements) does not divide into \(shape)")
+            }
+            target[free] = count / known
+        }
+        if target == self.shape { return self }
+        let layout = Layout(shape: target)
+        if layout.count != count || target.contains(where: { $0 < 0 }) {
+            fail("reshape", "\(self.shape) has \(count) elements, \(shape) has \(layout.count)")
+        }
+        return record(raw.contiguous().view(layout), self) { ReshapeBackward(self.shape) }
+    }
+
+    public func reshaped(_ sizes: Int...) -> Tensor { reshaped(sizes) }
+
+    /// The axes from `start` through `end` merged into one.
+    public func flattened(from start: Int = 0, through end: Int = -1) -> Tensor {
+        if rank == 0 { return reshaped([1]) }
+        let first = resolveAxis("flatten", start, rank: rank), last = resolveAxis("flatten", end, rank: rank)
+        if first > last { fail("flatten", "axis \(start) comes after axis \(end)") }
+        return reshaped(Array(shape[..<first]) + [shape[first...last].reduce(1, *)] + Array(shape[(last + 1)...]))
+    }
+
+    /// One axis cut into several, always as a view: `[6]` into `[2, 3]`.
+    public func unflattened(_ axis: Int, into sizes: [Int]) -> Tensor {
+        let axis = resolveAxis("unflatten", axis, rank: rank)
+        if sizes.reduce(1, *) != shape[axis] { fail("unflatten", "\(sizes) does not multiply to axis \(axis) of \(shape)") }
+        var newShape = shape, newStrides = strides
+        var step = strides[axis]
+        var inner: [Int] = []
+        for size in sizes.reversed() {
+            inner.insert(step, at: 0)
+            step *= size
+        }
+        newShape.replaceSubrange(axis...axis, with: sizes)
+        newStrides.replaceSubrange(axis...axis, with: inner)
+        return record(raw.view(Layout(shape: newShape, strides: newStrides)), self) { ReshapeBackward(self.shape) }
+    }
+
+    /// Without the axes of size 1: all of them, or those named.
+    public func squeezed(_ axes: Axes = .all) -> Tensor {
+        let drop = Set(axes.resolved("squeeze", rank: rank).filter { shape[$0] == 1 })
+        return reshaped(shape.indices.filter { !drop.contains($0) }.map { shape[$0] })
+    }
+
+    /// With a new axis of size 1 at position `axis` (negative: from the end, -1 is last).
+    public func unsqueezed(_ axis: Int) -> Tensor {
+        let position = axis < 0 ? axis + rank + 1 : axis
+        if position < 0 || position > rank {
+            fail("unsqueeze", "axis \(axis) is out of range for rank \(rank) (allowed: \(-rank - 1) ... \(rank))")
+        }
+        var target = shape
+        target.insert(1, at: position)
+        return reshaped(target)
+    }
+}

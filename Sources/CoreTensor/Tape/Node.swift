@@ -1,0 +1,222 @@
+import CKernels
+
+/// A recorded operation: one step of the tape.
+///
+/// A subclass per operation gives the vector-Jacobian product, written in tensor operations, so that gradients of any order
+/// follow. The node holds edges to the nodes of its inputs and what its rule needs; an operation's own output is saved
+/// without its node and rebuilt, so there are no reference cycles.
+open class Node: @unchecked Sendable {
+    /// Order of creation, over the whole process.
+    public final let sequence: UInt64
+    /// Where the operation was called.
+    public final let site: CallSite
+    /// The node and output that each input came from; nil where the input needs no gradient.
+    final var edge0: Edge?
+    final var edge1: Edge?
+    final var moreEdges: [Edge?] = []
+    public final private(set) var inputCount = 0
+
+    final var outputLayout: Layout
+    final var outputDType: DType
+    /// Layouts of the outputs after the first.
+    final var moreOutputs: [(layout: Layout, dtype: DType)] = []
+
+    private final var saved0: Saved?
+    private final var saved1: Saved?
+    private final var moreSaved: [Saved] = []
+    private final var savedCount = 0
+    /// Set when a backward pass without `retainGraph` has used and dropped the saved tensors.
+    public final private(set) var isReleased = false
+
+    /// Called with the gradient of each output (nil: none arrived) before the rule runs; may replace them.
+    public final var preHooks: [@Sendable ([Tensor?]) -> [Tensor?]] = []
+
+    /// Scratch of the engine: the pass that uses the node, and the node's place in it.
+    public final var enginePass: UInt64 = 0
+    public final var engineSlot = 0
+
+    /// Gradients kept on request (`retainGrad()`), by output.
+    public final var retainedGrads: [Int: Tensor] = [:]
+
+    public struct Edge: Sendable {
+        public let node: Node
+        public let output: Int
+        public init(node: Node, output: Int) {
+            self.node = node
+            self.output = output
+        }
+    }
+
+    struct Saved {
+        var raw: RawTensor
+        var node: Node?
+        var outputIndex: Int
+        var isOwnOutput: Bool
+    }
+
+    @inline(__always)
+    public init() {
+        sequence = tk_next_sequence()
+        site = CallSite.capture()
+        outputLayout = .scalar
+        outputDType = .float32
+    }
+
+    // MARK: The rule
+
+    /// The name shown in errors and printed tapes: `MulBackward`.
+    open var name: String { String(describing: type(of: self)) }
+
+    /// The gradient of input `input`, given the gradient `g` of the only output. Called once per input that needs one.
+    /// The engine sums over broadcast axes: a rule never does.
+    open func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        fail(name, "has no derivative")
+    }
+
+    /// All gradients at once, for operations with several outputs or whose gradients share work. The default asks
+    /// ``vjp(_:input:)`` for each input that needs one.
+    open func vjp(_ outputs: [Tensor?], needs: [Bool]) -> [Tensor?] {
+        fail(name, "has no derivative")
+    }
+
+    /// Whether ``vjp(_:needs:)`` is the rule.
+    open var isJoint: Bool { false }
+
+    // MARK: Edges
+
+    public final func edge(_ input: Int) -> Edge? {
+        switch input {
+        case 0: edge0
+        case 1: edge1
+        default: moreEdges[input - 2]
+        }
+    }
+
+    /// The edges to the producers of the inputs, PyTorch's `next_functions`.
+    public final var nextEdges: [Edge?] { (0..<inputCount).map(edge) }
+
+    @inline(__always)
+    final func connect(_ input: Tensor) {
+        connect(input.node.map { Edge(node: $0, output: input.outputIndex) })
+    }
+
+    /// Adds an input that came from the given edge.
+    @inline(__always)
+    public final func connect(_ edge: Edge?) {
+        switch inputCount {
+        case 0: edge0 = edge
+        case 1: edge1 = edge
+        default: moreEdges.append(edge)
+        }
+        inputCount += 1
+    }
+
+    /// Shape and type of an output's gradient.
+    public final func outputInfo(_ output: Int) -> (layout: Layout, dtype: DType) {
+        output == 0 ? (outputLayout, outputDType) : moreOutputs[output - 1]
+    }
+    public final var outputCount: Int { 1 + moreOutputs.count }
+
+    // MARK: Saved tensors
+
+    @inline(__always)
+    private final func append(_ saved: Saved) {
+        switch savedCount {
+        case 0: saved0 = saved
+        case 1: saved1 = saved
+        default: moreSaved.append(saved)
+        }
+        savedCount += 1
+    }
+
+    /// Keeps a tensor (an input, as a rule) for the gradient.
+    @inline(__always)
+    public final func save(_ tensor: Tensor) {
+        append(Saved(raw: tensor.raw, node: tensor.node, outputIndex: tensor.outputIndex, isOwnOutput: false))
+    }
+
+    /// Keeps the operation's own output: the elements alone, its node is this one.
+    @inline(__always)
+    public final func save(output: RawTensor, index: Int = 0) {
+        append(Saved(raw: output, node: nil, outputIndex: index, isOwnOutput: true))
+    }
+
+    /// The `i`-th saved tensor. Traps when an earlier backward pass has released it.
+    public final func saved(_ i: Int) -> Tensor {
+        if isReleased {
+            fail(
+                "backward",
+                "the graph was already used and its saved tensors are gone (\(name)); "
+                    + "pass retainGraph: true to the first backward",
+                recordedAt: site)
+        }
+        let s = i == 0 ? saved0! : i == 1 ? saved1! : moreSaved[i - 2]
+        return Tensor(raw: s.raw, node: s.isOwnOutput ? self : s.node, outputIndex: s.outputIndex)
+    }
+
+    /// What the node keeps for its gradient, in order; empty once released.
+    public final var savedTensors: [Tensor] { isReleased ? [] : (0..<savedCount).map(saved) }
+
+    /// Drops what was saved. A node that saved nothing can be used again.
+    public final func release() {
+        if savedCount == 0 && !releasesState() { return }
+        saved0 = nil
+        saved1 = nil
+        moreSaved = []
+        isReleased = true
+    }
+
+    /// For nodes with state of another kind: let go of it and answer true.
+    open func releasesState() -> Bool { false }
+
+    /// Traps if the node was used up.
+    public final func checkUsable() {
+        if isReleased { _ = saved(0) }
+    }
+
+    // MARK: Teardown
+
+    deinit {
+        // A chain of a million nodes must not be freed by a million nested calls: the references go to a list that the
+        // outermost deinit works off. Saved tensors go first; their nodes are, as a rule, also at the end of an edge.
+        if let node = saved0?.node { Teardown.release(node) }
+        if let node = saved1?.node { Teardown.release(node) }
+        saved0 = nil
+        saved1 = nil
+        for saved in moreSaved { if let node = saved.node { Teardown.release(node) } }
+        moreSaved = []
+        if edge0 != nil { Teardown.release(edge0.take()!.node) }
+        if edge1 != nil { Teardown.release(edge1.take()!.node) }
+        if !moreEdges.isEmpty {
+            let rest = moreEdges
+            moreEdges = []
+            for edge in rest { if let edge { Teardown.release(edge.node) } }
+        }
+    }
+}
+
+/// The list of nodes waiting to be freed on this thread.
+enum Teardown {
+    final class Queue {
+        var nodes: [Node] = []
+        var isDraining = false
+    }
+
+    @inline(__always)
+    static func release(_ node: consuming Node) {
+        var last = node
+        // Someone else holds it: dropping our reference frees nothing.
+        if !isKnownUniquelyReferenced(&last) { return }
+        drain(last)
+    }
+
+    @inline(never)
+    private static func drain(_ node: consuming Node) {
+        let queue = ThreadLocal.current.teardown
+        queue.nodes.append(node)
+        if queue.isDraining { return }
+        queue.isDraining = true
+        while let next = queue.nodes.popLast() { _ = consume next }
+        queue.isDraining = false
+    }
+}

@@ -1,0 +1,32 @@
+/// Axes of a tensor: `.all`, one axis (`1`), or several (`[0, -1]`). Negative axes count from the last.
+public struct Axes: Sendable, ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral {
+    let list: [Int]?
+
+    public static let all = Axes(list: nil)
+
+    init(list: [Int]?) { self.list = list }
+    public init(_ axes: [Int]) { list = axes }
+    public init(integerLiteral value: Int) { list = [value] }
+    public init(arrayLiteral elements: Int...) { list = elements }
+
+    /// Sorted, non-negative and distinct.
+    func resolved(_ operation: String, rank: Int) -> [Int] {
+        guard let list else { return Array(0..<rank) }
+        var result: [Int] = []
+        for axis in list {
+            let resolved = resolveAxis(operation, axis, rank: rank)
+            if result.contains(resolved) { fail(operation, "axis \(axis) is named twice in \(list)") }
+            result.append(resolved)
+        }
+        return result.sorted()
+    }
+}
+
+@inline(__always)
+func resolveAxis(_ operation: String, _ axis: Int, rank: Int) -> Int {
+    let resolved = axis < 0 ? axis + rank : axis
+    if resolved < 0 || resolved >= Swift.max(rank, 1) {
+        fail(operation, "axis \(axis) is out of range for rank \(rank) (allowed: \(-rank) ..< \(rank))")
+    }
+    return resolved
+}

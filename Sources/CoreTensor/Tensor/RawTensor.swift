@@ -1,0 +1,76 @@
+/// A tensor without its tape: storage, layout, offset and element type. What backends work on.
+public struct RawTensor: @unchecked Sendable {
+    public var storage: Storage
+    public var layout: Layout
+    /// Position of the first element, in elements.
+    public var offset: Int
+    public var dtype: DType
+
+    @inline(__always)
+    public init(storage: Storage, layout: Layout, offset: Int, dtype: DType) {
+        self.storage = storage
+        self.layout = layout
+        self.offset = offset
+        self.dtype = dtype
+    }
+
+    /// Dense and uninitialised.
+    @inline(__always)
+    public init(_ layout: Layout, _ dtype: DType, _ device: Device = .cpu) {
+        let bytes = layout.count &* dtype.byteCount
+        storage =
+            device.kind == .cpu
+            ? Storage(cpuByteCount: bytes) : Backends.backend(for: device).allocate(byteCount: bytes)
+        self.layout = layout.isContiguous ? layout : Layout(shape: layout.shape)
+        offset = 0
+        self.dtype = dtype
+    }
+
+    @inline(__always)
+    init(shape: Shape, _ dtype: DType, _ device: Device = .cpu) {
+        self.init(Layout(shape: shape), dtype, device)
+    }
+
+    /// Address of the first element (a device address off the CPU).
+    @inline(__always) public var pointer: UnsafeMutableRawPointer { storage.base + offset &* dtype.byteCount }
+    @inline(__always) public var shape: Shape { layout.shape }
+    @inline(__always) public var count: Int { layout.count }
+    @inline(__always) public var device: Device { storage.device }
+    @inline(__always) public var isContiguous: Bool { layout.isContiguous }
+
+    /// Itself if dense, otherwise a dense copy.
+    @inline(__always)
+    func contiguous() -> RawTensor { layout.isContiguous ? self : denseCopy() }
+
+    /// A dense copy in storage of its own.
+    func denseCopy() -> RawTensor {
+        let copy = RawTensor(layout, dtype, device)
+        backend.copy(self, to: copy)
+        return copy
+    }
+
+    /// The same elements seen through another layout.
+    @inline(__always)
+    func view(_ layout: Layout, offset: Int? = nil) -> RawTensor {
+        RawTensor(storage: storage, layout: layout, offset: offset ?? self.offset, dtype: dtype)
+    }
+
+    func reshaped(_ shape: Shape) -> RawTensor { contiguous().view(Layout(shape: shape)) }
+
+    /// Broadcast to `shape` by zero strides; the caller has checked that it fits.
+    func broadcast(to shape: Shape) -> RawTensor {
+        if layout.shape == shape { return self }
+        let lead = shape.count - layout.rank
+        var strides = [Int](repeating: 0, count: shape.count)
+        for axis in 0..<layout.rank where layout.shape[axis] != 1 { strides[lead + axis] = layout.strides[axis] }
+        return view(Layout(shape: shape, strides: strides))
+    }
+
+    @inline(__always) public var backend: any Backend {
+        device.kind == .cpu ? CPUBackend.shared : Backends.backend(for: device)
+    }
+
+    /// Whether this value is the only one that can see the storage, so that it may be written in place.
+    @inline(__always)
+    mutating func isUniquelyReferenced() -> Bool { isKnownUniquelyReferenced(&storage) && !storage.isReadOnly }
+}

@@ -1,0 +1,47 @@
+import CKernels
+
+/// A block of memory on one device, shared by the tensors that view it and freed with the last of them.
+public final class Storage: @unchecked Sendable {
+    public let base: UnsafeMutableRawPointer
+    public let byteCount: Int
+    public let device: Device
+    /// Keeps foreign memory alive (a mapped file, say). Such memory is never written to.
+    let owner: AnyObject?
+
+    /// Fresh memory from the CPU's caching allocator; its content is undefined.
+    @inline(__always)
+    init(cpuByteCount byteCount: Int) {
+        guard let memory = tk_alloc(byteCount) else { fail("allocate", "no memory for \(byteCount) bytes") }
+        base = memory
+        self.byteCount = byteCount
+        device = .cpu
+        owner = nil
+    }
+
+    /// Memory that a backend allocated; its ``Backend/deallocate(_:byteCount:)`` takes it back.
+    public init(base: UnsafeMutableRawPointer, byteCount: Int, device: Device) {
+        self.base = base
+        self.byteCount = byteCount
+        self.device = device
+        owner = nil
+    }
+
+    /// Read-only memory that `owner` keeps alive.
+    public init(readOnly base: UnsafeRawPointer, byteCount: Int, owner: AnyObject) {
+        self.base = UnsafeMutableRawPointer(mutating: base)
+        self.byteCount = byteCount
+        device = .cpu
+        self.owner = owner
+    }
+
+    @inline(__always) var isReadOnly: Bool { owner != nil }
+
+    deinit {
+        if owner != nil { return }
+        if device.kind == .cpu {
+            tk_free(base, byteCount)
+        } else {
+            Backends.backend(for: device).deallocate(base, byteCount: byteCount)
+        }
+    }
+}

@@ -1,0 +1,25 @@
+import CoreTensor
+
+/// A table of vectors: ids `[...]` give `[..., width]`. The weight `[vocabulary, width]` starts standard normal.
+public final class Embedding: Module, Layer, @unchecked Sendable {
+    public let weight: Parameter
+    /// This row starts as 0 and gets no gradient.
+    public let paddingIndex: Int?
+
+    public init(
+        _ vocabulary: Int, _ width: Int, paddingIndex: Int? = nil, dtype: DType = .float32,
+        generator: RandomGenerator = .default
+    ) {
+        var table = Tensor(normal: [vocabulary, width], dtype: dtype, generator: generator)
+        if let paddingIndex {
+            if !(0..<vocabulary).contains(paddingIndex) {
+                fail("Embedding", "paddingIndex \(paddingIndex) is out of range 0 ..< \(vocabulary)")
+            }
+            table[paddingIndex] = Tensor(zeros: [width], dtype: dtype)
+        }
+        weight = Parameter(table)
+        self.paddingIndex = paddingIndex
+    }
+
+    public func callAsFunction(_ ids: Tensor) -> Tensor { embedding(ids, weight.value, paddingIndex: paddingIndex) }
+}

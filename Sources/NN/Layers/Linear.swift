@@ -1,0 +1,28 @@
+import CoreTensor
+
+/// `x · weightᵀ + bias`: `[..., inputs]` gives `[..., outputs]`.
+///
+/// Weight `[outputs, inputs]` and bias start uniform in ±1/√inputs (PyTorch's default).
+public final class Linear: Module, Layer, @unchecked Sendable {
+    public let weight: Parameter
+    public let bias: Parameter?
+
+    public init(
+        _ inputs: Int, _ outputs: Int, bias: Bool = true, dtype: DType = .float32, generator: RandomGenerator = .default
+    ) {
+        if inputs < 0 || outputs < 0 { fail("Linear", "\(inputs) inputs and \(outputs) outputs") }
+        let bound = inputs > 0 ? 1 / Double(inputs).squareRoot() : 0
+        weight = Parameter(
+            Tensor(uniform: [outputs, inputs], low: -bound, high: bound, dtype: dtype, generator: generator))
+        self.bias =
+            bias ? Parameter(Tensor(uniform: [outputs], low: -bound, high: bound, dtype: dtype, generator: generator)) : nil
+    }
+
+    /// A layer with the given parameters, perhaps shared with another layer.
+    public init(weight: Parameter, bias: Parameter? = nil) {
+        self.weight = weight
+        self.bias = bias
+    }
+
+    public func callAsFunction(_ x: Tensor) -> Tensor { linear(x, weight.value, bias?.value) }
+}

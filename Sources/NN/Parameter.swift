@@ -1,0 +1,57 @@
+import CoreTensor
+
+/// A trainable tensor in a box: shared by the layers that use it (weight tying), updated by optimizers, told apart by identity.
+public final class Parameter: Sendable {
+    private let lock = SpinLock()
+    nonisolated(unsafe) private var tensor: Tensor
+
+    /// A parameter with the given values, requiring a gradient.
+    public init(_ value: Tensor) { tensor = value.asLeaf() }
+
+    /// The leaf tensor. Setting it changes the values and keeps the gradient; shape and type stay.
+    public var value: Tensor {
+        get { lock.withLock { tensor } }
+        set {
+            if newValue.shape != tensor.shape || newValue.dtype != tensor.dtype {
+                fail(
+                    "Parameter",
+                    "values of shape \(newValue.shape) and type \(newValue.dtype) for a parameter of shape \(shape) and type \(dtype)")
+            }
+            lock.withLock { tensor = Tensor(raw: newValue.raw, node: tensor.tapeNode) }
+        }
+    }
+
+    public var shape: Shape { value.shape }
+    public var dtype: DType { value.dtype }
+    public var count: Int { value.count }
+
+    /// The accumulated gradient, `[same shape]`.
+    public var grad: Tensor? {
+        get { value.grad }
+        set { if requiresGrad { value.grad = newValue } }
+    }
+
+    /// False freezes the parameter: operations on it are not recorded and optimizers leave it alone.
+    public var requiresGrad: Bool {
+        get { value.requiresGrad }
+        set { lock.withLock { tensor.requiresGrad = newValue } }
+    }
+
+    /// Writes the values in place (copying first if a saved tensor still sees them).
+    public func update<R>(_ body: (RawTensor) throws -> R) rethrows -> R {
+        try lock.withLock { try tensor.withMutableRaw(body) }
+    }
+}
+
+/// A tensor that belongs to a module's state but is not trained: running statistics, masks.
+public final class Buffer: Sendable {
+    private let lock = SpinLock()
+    nonisolated(unsafe) private var tensor: Tensor
+
+    public init(_ value: Tensor) { tensor = value.detached() }
+
+    public var value: Tensor {
+        get { lock.withLock { tensor } }
+        set { lock.withLock { tensor = newValue.detached() } }
+    }
+}

@@ -1,0 +1,121 @@
+import CoreTensor
+import NN
+
+/// A decoder-only transformer (Radford et al., 2019): token and position embeddings, pre-norm blocks, a tied output head.
+public final class GPT: Module, @unchecked Sendable {
+    public struct Configuration: Sendable, Codable, Equatable {
+        public var vocabulary: Int
+        /// The longest sequence, in tokens.
+        public var context: Int
+        public var width: Int
+        public var layers: Int
+        public var heads: Int
+        public var dropout: Double
+        public var bias: Bool
+
+        public init(
+            vocabulary: Int, context: Int, width: Int, layers: Int, heads: Int, dropout: Double = 0, bias: Bool = true
+        ) {
+            self.vocabulary = vocabulary
+            self.context = context
+            self.width = width
+            self.layers = layers
+            self.heads = heads
+            self.dropout = dropout
+            self.bias = bias
+        }
+
+        /// What is wrong with these numbers, in one sentence, or nil.
+        public var problem: String? {
+            for (name, value) in [
+                ("vocabulary", vocabulary), ("context", context), ("width", width), ("layers", layers), ("heads", heads),
+            ] where value < 1 { return "\(name) is \(value); must be at least 1" }
+            if width % heads != 0 { return "\(heads) heads do not divide a width of \(width)" }
+            if !(0..<1).contains(dropout) { return "dropout is \(dropout); must be in 0 ..< 1" }
+            return nil
+        }
+    }
+
+    public let configuration: Configuration
+    public let tokenEmbedding: Embedding
+    public let positionEmbedding: Embedding
+    public let dropout: Dropout
+    public let blocks: [TransformerBlock]
+    public let finalNorm: LayerNorm
+
+    /// Weights start normal with deviation 0.02, projections into the residual stream with 0.02 / √(2 layers), biases 0, as GPT-2's.
+    public init(_ configuration: Configuration, generator: RandomGenerator = .default) {
+        if let problem = configuration.problem { fail("GPT", problem) }
+        let c = configuration
+        self.configuration = c
+        tokenEmbedding = Embedding(c.vocabulary, c.width, generator: generator)
+        positionEmbedding = Embedding(c.context, c.width, generator: generator)
+        dropout = Dropout(c.dropout, generator: generator)
+        blocks = (0..<c.layers).map { _ in
+            TransformerBlock(
+                model: c.width, heads: c.heads, bias: c.bias, dropout: c.dropout, generator: generator)
+        }
+        finalNorm = LayerNorm(c.width, bias: c.bias)
+        super.init()
+        for (name, parameter) in namedParameters {
+            if name.hasSuffix("bias") {
+                parameter.value = Tensor(zeros: parameter.shape)
+            } else if parameter.shape.count == 2 {
+                let isResidual = name.hasSuffix("attention.output.weight") || name.hasSuffix("feedForward.project.weight")
+                let deviation = isResidual ? 0.02 / Double(2 * c.layers).squareRoot() : 0.02
+                parameter.value = Tensor(normal: parameter.shape, standardDeviation: deviation, generator: generator)
+            }
+        }
+    }
+
+    /// Logits of the next token at every position: `ids [batch, sequence]` gives `[batch, sequence, vocabulary]`.
+    public func callAsFunction(_ ids: Tensor) -> Tensor {
+        if ids.rank != 2 { fail("GPT", "needs ids [batch, sequence], not \(ids.shape)") }
+        let length = ids.shape[1]
+        if length > configuration.context {
+            fail("GPT", "\(length) tokens do not fit the context of \(configuration.context); crop the sequence")
+        }
+        let positions = positionEmbedding.weight.value.narrowed(axis: 0, start: 0, length: length)
+        var x = dropout(tokenEmbedding(ids) + positions)
+        for block in blocks { x = block(x) }
+        return linear(finalNorm(x), tokenEmbedding.weight.value)
+    }
+
+    /// The mean cross-entropy in nats of `targets [batch, sequence]`, the tokens that follow `ids`.
+    public func loss(_ ids: Tensor, _ targets: Tensor) -> Tensor { crossEntropy(self(ids), targets) }
+
+    /// Continues `prompt` by `count` tokens, drawn at the given temperature (0: always the likeliest), and hands each to `emit`.
+    /// Beyond the context the oldest tokens are forgotten. The model is put into evaluation mode meanwhile.
+    @discardableResult
+    public func generate(
+        _ prompt: [Int], count: Int, temperature: Double = 1, topK: Int? = nil, generator: RandomGenerator = .default,
+        emit: (Int) -> Void = { _ in }
+    ) -> [Int] {
+        if prompt.isEmpty { fail("generate", "the prompt is empty") }
+        if !(temperature >= 0) { fail("generate", "a temperature of \(temperature)") }
+        let wasTraining = isTraining
+        eval()
+        defer { train(wasTraining) }
+        var tokens = prompt
+        withoutGrad {
+            for _ in 0..<count {
+                let window = Array(tokens.suffix(configuration.context))
+                let logits = self(Tensor(window, shape: [1, window.count]))[0, -1]
+                let next = sample(logits, temperature, topK, generator)
+                tokens.append(next)
+                emit(next)
+            }
+        }
+        return tokens
+    }
+
+    private func sample(_ logits: Tensor, _ temperature: Double, _ topK: Int?, _ generator: RandomGenerator) -> Int {
+        if temperature == 0 { return logits.argmax().item(Int.self) }
+        var scaled = logits / temperature
+        if let topK, topK < logits.count {
+            let threshold = logits.scalars(Float.self).sorted(by: >)[Swift.max(topK, 1) - 1]
+            scaled = scaled.maskedFill(logits .< Double(threshold), -Double.infinity)
+        }
+        return softmax(scaled).multinomial(generator: generator).item(Int.self)
+    }
+}

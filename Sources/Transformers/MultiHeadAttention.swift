@@ -1,0 +1,46 @@
+import CoreTensor
+import NN
+
+/// Causal (or full) self-attention with several heads (Vaswani et al., 2017): `[batch, sequence, model]` to the same shape.
+///
+/// One projection makes queries, keys and values, `qkv` with weight `[3 · model, model]`; `output` mixes the heads.
+public final class MultiHeadAttention: Module, Layer, @unchecked Sendable {
+    public let qkv: Linear
+    public let output: Linear
+    public let dropout: Dropout
+    public let heads: Int
+    public let isCausal: Bool
+
+    public init(
+        model: Int, heads: Int, isCausal: Bool = true, bias: Bool = true, dropout: Double = 0, dtype: DType = .float32,
+        generator: RandomGenerator = .default
+    ) {
+        if heads < 1 || model % heads != 0 {
+            fail("MultiHeadAttention", "\(heads) heads do not divide a width of \(model)")
+        }
+        self.heads = heads
+        self.isCausal = isCausal
+        qkv = Linear(model, 3 * model, bias: bias, dtype: dtype, generator: generator)
+        output = Linear(model, model, bias: bias, dtype: dtype, generator: generator)
+        self.dropout = Dropout(dropout, generator: generator)
+    }
+
+    public func callAsFunction(_ x: Tensor) -> Tensor { self(x, mask: nil) }
+
+    /// - Parameter mask: broadcasts to `[batch, heads, sequence, sequence]`; true, or an added number, says what is seen.
+    public func callAsFunction(_ x: Tensor, mask: Tensor?) -> Tensor {
+        if x.rank != 3 { fail("MultiHeadAttention", "needs [batch, sequence, model], not \(x.shape)") }
+        let batch = x.shape[0], length = x.shape[1], model = x.shape[2]
+        // [batch, length, 3, heads, dim] -> three times [batch, heads, length, dim], all views
+        let parts = qkv(x).split(sizes: [model, model, model], axis: -1).map {
+            $0.splitHeads(heads)
+        }
+        let mixed = scaledDotProductAttention(parts[0], parts[1], parts[2], mask: mask, causal: isCausal)
+        return dropout(output(mixed.permuted(0, 2, 1, 3).reshaped([batch, length, model])))
+    }
+}
+
+extension Tensor {
+    /// `[batch, length, heads · dim]` as `[batch, heads, length, dim]`, a view.
+    func splitHeads(_ heads: Int) -> Tensor { unflattened(-1, into: [heads, shape[2] / heads]).permuted(0, 2, 1, 3) }
+}
