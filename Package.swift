@@ -24,5 +24,19 @@ let package = Package(
         .target(
             name: "Tapestry",
             dependencies: ["CoreTensor", "Autograd", "NN", "Optimizers", "Transformers", "Data"]),
+        .executableTarget(
+            name: "MiniGPT",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/MiniGPT"),
+        .executableTarget(name: "XOR", dependencies: ["Tapestry"], path: "Examples/XOR"),
+        .executableTarget(name: "BackpropTrace", dependencies: ["Tapestry"], path: "Examples/BackpropTrace"),
+        .executableTarget(
+            name: "Benchmarks",
+            dependencies: [
+                "Tapestry", "CKernels", "COpenBLAS", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Benchmarks", exclude: ["RESULTS.md"]),
+        .target(name: "TestSupport", dependencies: ["Tapestry"], path: "Tests/TestSupport"),
+        .testTarget(name: "TapestryTests", dependencies: ["Tapestry", "TestSupport"], path: "Tests/TapestryTests"),
     ]
 )

@@ -31,6 +31,8 @@ static _Alignas(64) _Atomic int holder;               // 1 while a job runs or t
 static uint32_t job_number;                           // the rest belongs to the holder
 static pthread_t workers[max_threads];
 static int live_workers;
+static cpu_set_t allowed_cores;                       // the process's, when the workers were started
+static int avoided_core = -1;                         // the core the workers are kept off: the caller's
 static _Atomic int wanted_threads;                    // 0: not decided yet
 static _Atomic int worker_limit;                      // workers from this index on leave
 static _Atomic uint64_t spin_ticks;
@@ -141,6 +143,16 @@ static void *worker_main(void *argument) {
     }
 }
 
+// The kernel likes to wake a worker on its waker's core, where it then waits for the caller's time slice to end (measured: half the speed
+// for many milliseconds, with another core idle). So sleeping workers are kept off the core of the one who wakes them.
+static __attribute__((noinline)) void avoid_core(int core) {
+    if (core < 0 || core >= CPU_SETSIZE || live_workers >= CPU_COUNT(&allowed_cores) || live_workers > 32) return;
+    cpu_set_t others = allowed_cores;
+    CPU_CLR(core, &others);
+    for (int i = 0; i < live_workers; i++) pthread_setaffinity_np(workers[i], sizeof others, &others);
+    avoided_core = core;
+}
+
 // Called by the holder: starts or joins workers until there are as many as wanted.
 static __attribute__((noinline, cold)) void adjust_workers(int wanted) {
     int goal = wanted - 1;
@@ -160,6 +172,8 @@ static __attribute__((noinline, cold)) void adjust_workers(int wanted) {
         return;
     }
     atomic_store(&worker_limit, goal);
+    if (live_workers == 0 && sched_getaffinity(0, sizeof allowed_cores, &allowed_cores)) CPU_ZERO(&allowed_cores);
+    avoided_core = -1;
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);   // signals belong to the program's own threads
@@ -172,6 +186,7 @@ static __attribute__((noinline, cold)) void adjust_workers(int wanted) {
         live_workers++;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    avoid_core(sched_getcpu());
 }
 
 static bool take_pool(void) {
@@ -209,6 +224,8 @@ void tk_parallel(int64_t count, tk_task_fn fn, void *context) {
     atomic_store(&claim_word, (uint64_t)++job_number << 32 | claims);
     uint32_t asleep = atomic_load(&sleepers);
     if (asleep) {
+        int core = sched_getcpu();
+        if (core != avoided_core) avoid_core(core);
         atomic_fetch_add(&wake_word, 1);
         futex_wake(&wake_word, (int)(asleep < claims - 1 ? asleep : claims - 1));
     }

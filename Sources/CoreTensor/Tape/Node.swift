@@ -177,46 +177,51 @@ open class Node: @unchecked Sendable {
     // MARK: Teardown
 
     deinit {
-        // A chain of a million nodes must not be freed by a million nested calls: the references go to a list that the
-        // outermost deinit works off. Saved tensors go first; their nodes are, as a rule, also at the end of an edge.
-        if let node = saved0?.node { Teardown.release(node) }
-        if let node = saved1?.node { Teardown.release(node) }
-        saved0 = nil
-        saved1 = nil
-        for saved in moreSaved { if let node = saved.node { Teardown.release(node) } }
-        moreSaved = []
-        if edge0 != nil { Teardown.release(edge0.take()!.node) }
-        if edge1 != nil { Teardown.release(edge1.take()!.node) }
-        if !moreEdges.isEmpty {
-            let rest = moreEdges
-            moreEdges = []
-            for edge in rest { if let edge { Teardown.release(edge.node) } }
+        // A chain of a million nodes must not be freed by a million nested calls: references that may be the last go to a list,
+        // which the outermost deinit works off. A saved tensor's node is, as a rule, also at the end of an edge.
+        var waiting: Teardown.Queue?
+        func drop(_ node: inout Node?) {
+            if node == nil { return }
+            if isKnownUniquelyReferenced(&node) {
+                if waiting == nil { waiting = ThreadLocal.current.teardown }
+                waiting!.nodes.append(Unmanaged.passRetained(node!))
+            }
+            node = nil
         }
+        func drop(_ saved: inout Saved?) {
+            if saved == nil { return }
+            drop(&saved!.node)
+            saved = nil
+        }
+        func drop(_ edge: inout Edge?) {
+            if edge == nil { return }
+            var node: Node? = edge!.node
+            edge = nil
+            drop(&node)
+        }
+        drop(&saved0)
+        drop(&saved1)
+        drop(&edge0)
+        drop(&edge1)
+        if !moreSaved.isEmpty {
+            for i in moreSaved.indices { drop(&moreSaved[i].node) }
+            moreSaved = []
+        }
+        for i in moreEdges.indices { drop(&moreEdges[i]) }
+        if let waiting, !waiting.isDraining { waiting.drain() }
     }
 }
 
-/// The list of nodes waiting to be freed on this thread.
+/// Nodes waiting to be freed on a thread.
 enum Teardown {
     final class Queue {
-        var nodes: [Node] = []
+        var nodes: [Unmanaged<Node>] = []
         var isDraining = false
-    }
 
-    @inline(__always)
-    static func release(_ node: consuming Node) {
-        var last = node
-        // Someone else holds it: dropping our reference frees nothing.
-        if !isKnownUniquelyReferenced(&last) { return }
-        drain(last)
-    }
-
-    @inline(never)
-    private static func drain(_ node: consuming Node) {
-        let queue = ThreadLocal.current.teardown
-        queue.nodes.append(node)
-        if queue.isDraining { return }
-        queue.isDraining = true
-        while let next = queue.nodes.popLast() { _ = consume next }
-        queue.isDraining = false
+        func drain() {
+            isDraining = true
+            while let next = nodes.popLast() { next.release() }
+            isDraining = false
+        }
     }
 }

@@ -36,7 +36,8 @@ public struct CallSite: Sendable {
         if list.isEmpty {
             withUnsafeBytes(of: addresses) { list = Array($0.bindMemory(to: UInt.self)) }
         }
-        return Symbolizer.userLine(of: list.filter { $0 != 0 })
+        // A return address is the instruction after the call, which may belong to the next line.
+        return Symbolizer.userLine(of: list.filter { $0 != 0 }.map { $0 - 1 })
     }
 }
 

@@ -7,7 +7,7 @@ import Musl
 extension Tensor: CustomStringConvertible {
     /// The elements in rows, large tensors summarised, then shape and type: `Tensor([[1, 2], [3, 4]], float32)`.
     public var description: String {
-        let edge = count > 1000 ? 3 : Int.max
+        let edge = count > 1000 ? 3 : Tensor.wholeAxis
         let shown = summarised(edge)
         var lines: [String] = []
         let width = dtype == .bool ? 0 : shown.values.map(\.count).max() ?? 0
@@ -19,27 +19,29 @@ extension Tensor: CustomStringConvertible {
                 return padded[next]
             }
             let size = shape[axis]
-            let cut = size > 2 * edge && edge != Int.max
+            let cut = size > 2 * edge && edge != Tensor.wholeAxis
             let parts: [String] = (cut ? 2 * edge : size) == 0 ? [] : (0..<(cut ? 2 * edge : size)).map { _ in render(axis + 1, indent + 1) }
             let separator = axis == rank - 1 ? ", " : ",\n" + String(repeating: " ", count: indent + 1)
             if cut {
-                let dots = axis == rank - 1 ? "..." : "..."
-                return "[" + (parts[..<edge] + [dots] + parts[edge...]).joined(separator: separator) + "]"
+                return "[" + (parts[..<edge] + ["..."] + parts[edge...]).joined(separator: separator) + "]"
             }
             return "[" + parts.joined(separator: separator) + "]"
         }
         lines.append(render(0, 7))
         var facts = ["\(dtype)"]
-        if count == 0 || rank > 1 || edge != Int.max { facts.insert("shape: \(shape)", at: 0) }
+        if count == 0 || rank > 1 || edge != Tensor.wholeAxis { facts.insert("shape: \(shape)", at: 0) }
         if device != .cpu { facts.append("device: \(device)") }
         if let gradFn { facts.append("gradFn: \(gradFn.name)") } else if requiresGrad { facts.append("requiresGrad") }
         return "Tensor(" + lines.joined() + ", " + facts.joined(separator: ", ") + ")"
     }
 
+    /// An edge longer than any axis: nothing is left out.
+    private static let wholeAxis = Int.max / 4
+
     /// The elements to print, formatted alike: only the edges of long axes.
     private func summarised(_ edge: Int) -> (values: [String], shape: Shape) {
         var part = detached()
-        if edge != Int.max {
+        if edge != Tensor.wholeAxis {
             for axis in 0..<rank where shape[axis] > 2 * edge {
                 part = concatenate(
                     [

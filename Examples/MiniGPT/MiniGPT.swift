@@ -1,0 +1,183 @@
+// Trains a character GPT on text, showing its progress, then writes some text of its own.
+import ArgumentParser
+import Foundation
+import Tapestry
+
+@main
+struct MiniGPT: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "MiniGPT",
+        abstract: "Trains a small character-level GPT on a text and lets it write.",
+        discussion: "Interrupting (Ctrl-C) saves a checkpoint to --out; --resume continues it bit for bit.")
+
+    @Option(help: "Text file to train on; a tenth of it is held out. Default: eight plays by Shakespeare.")
+    var data: String?
+    @Option(help: "Width of the model.")
+    var width = 192
+    @Option(help: "Number of layers.")
+    var layers = 4
+    @Option(help: "Attention heads; they divide the width.")
+    var heads = 6
+    @Option(help: "Context, in characters.")
+    var context = 96
+    @Option(help: "Training steps.")
+    var steps = 1500
+    @Option(help: "Sequences per step.")
+    var batch = 32
+    @Option(help: "Highest learning rate.")
+    var learningRate = 3e-3
+    @Option(help: "Steps of linear warm-up.")
+    var warmUp = 100
+    @Option(help: "Dropout probability.")
+    var dropout = 0.0
+    @Option(help: "Weight decay of the matrices.")
+    var weightDecay = 0.1
+    @Option(help: "Seed of all random numbers.")
+    var seed: UInt64 = 1337
+    @Option(help: "Steps between evaluations.")
+    var evaluateEvery = 250
+    @Option(help: "Text to continue after training.")
+    var prompt = "\n"
+    @Option(help: "Sampling temperature; 0 takes the likeliest character.")
+    var temperature = 0.8
+    @Option(help: "Characters to write after training.")
+    var length = 400
+    @Option(help: "Checkpoint to write.")
+    var out: String?
+    @Option(help: "Checkpoint to continue.")
+    var resume: String?
+
+    func validate() throws {
+        for (name, value) in [
+            ("--width", width), ("--layers", layers), ("--heads", heads), ("--context", context), ("--batch", batch),
+            ("--evaluate-every", evaluateEvery),
+        ] where value < 1 { throw ValidationError("\(name) is \(value); it must be at least 1") }
+        for (name, value) in [("--steps", steps), ("--warm-up", warmUp), ("--length", length)] where value < 0 {
+            throw ValidationError("\(name) is \(value); it must not be negative")
+        }
+        if width % heads != 0 { throw ValidationError("--heads \(heads) does not divide --width \(width)") }
+        if !(0..<1).contains(dropout) { throw ValidationError("--dropout is \(dropout); it must be in 0 ..< 1") }
+        if !(learningRate > 0 && learningRate.isFinite) { throw ValidationError("--learning-rate is \(learningRate); it must be above 0") }
+        if !(temperature >= 0 && temperature.isFinite) { throw ValidationError("--temperature is \(temperature); it must not be negative") }
+        if !(weightDecay >= 0 && weightDecay.isFinite) { throw ValidationError("--weight-decay is \(weightDecay); it must not be negative") }
+        if prompt.isEmpty { throw ValidationError("--prompt is empty; give at least one character") }
+    }
+
+    func run() throws {
+        do { try train() } catch let error as ExitCode {
+            throw error
+        } catch {
+            FileHandle.standardError.write(Data("MiniGPT: \(error)\n".utf8))
+            throw ExitCode(1)
+        }
+    }
+
+    private func train() throws {
+        let text = try readText(data ?? Self.bundledText)
+        let tokenizer = CharacterTokenizer(text)
+        let promptTokens = try tokenizer.encode(prompt)
+        let tokens = try tokenizer.encode(text)
+        let held = tokens.count / 10
+        var batches = try TokenWindows(Array(tokens.dropLast(held)), length: context, batchSize: batch, seed: seed)
+        let validation = try TokenWindows(Array(tokens.suffix(held)), length: context, batchSize: batch, seed: seed)
+        if let out { try checkWritable(out) }
+
+        manualSeed(seed)
+        let configuration = GPT.Configuration(
+            vocabulary: tokenizer.vocabulary.count, context: context, width: width, layers: layers, heads: heads,
+            dropout: dropout)
+        let model = GPT(configuration)
+        let optimizer = AdamW(
+            ParameterGroup.decayingMatrices(of: model, weightDecay: weightDecay), learningRate: learningRate,
+            betas: (0.9, 0.99))
+        let scheduler = LearningRateScheduler(
+            optimizer, .warmUpCosine(warmUp: min(warmUp, steps), steps: steps, minimum: learningRate / 10))
+        let facts = [
+            "configuration": String(decoding: try JSONEncoder().encode(configuration), as: UTF8.self),
+            "vocabulary": tokenizer.vocabularyText,
+            "training": "\(steps) \(batch) \(learningRate) \(warmUp) \(weightDecay) \(seed)",
+        ]
+        if let resume {
+            let checkpoint = try Checkpoint(resume)
+            for (name, value) in facts where checkpoint.facts[name] != value {
+                throw CheckpointMismatch(path: resume, fact: name)
+            }
+            try checkpoint.restore(model: model, optimizer: optimizer, scheduler: scheduler)
+            batches.position = checkpoint.dataPosition ?? 0
+            print("continuing \(resume) at step \(optimizer.stepCount)")
+        }
+        func save() throws {
+            guard let out else { return }
+            try Checkpoint(
+                model: model, optimizer: optimizer, scheduler: scheduler, dataPosition: batches.position, facts: facts
+            ).write(out)
+            print("wrote \(out)")
+        }
+
+        print(Configuration.current)
+        print("\(model.parameterCount()) parameters, \(tokens.count) characters, \(tokenizer.vocabulary.count) different")
+        let evaluation = validation.sequentialBatches()
+        let interrupt = InterruptFlag()
+        var progress = Progress(steps: steps, start: optimizer.stepCount, tokensPerStep: batch * context)
+        while optimizer.stepCount < steps {
+            let (inputs, targets) = batches.next()
+            let loss = model.loss(inputs, targets)
+            optimizer.zeroGrad()
+            loss.backward()
+            clipGradNorm(optimizer.parameters, maxNorm: 1)
+            let rate = optimizer.learningRate
+            optimizer.step()
+            scheduler.advance()
+            let step = optimizer.stepCount
+            if step % evaluateEvery == 0 || step == steps {
+                progress.validation = evaluate(model, evaluation)
+                progress.report(step, loss: loss.item(Double.self), rate: rate, isMilestone: true)
+            } else if step % 10 == 0 {
+                progress.report(step, loss: loss.item(Double.self), rate: rate, isMilestone: false)
+            }
+            if interrupt.isRaised {
+                print("\ninterrupted at step \(step)")
+                try save()
+                throw ExitCode(130)
+            }
+        }
+        try save()
+        print("\n" + prompt, terminator: "")
+        model.generate(promptTokens, count: length, temperature: temperature) { token in
+            print((try? tokenizer.decode([token])) ?? "", terminator: "")
+            fflush(nil)
+        }
+        print()
+    }
+
+    /// Mean loss per character over the held-out text.
+    private func evaluate(_ model: GPT, _ batches: [(inputs: Tensor, targets: Tensor)]) -> Double {
+        model.eval()
+        defer { model.train() }
+        return withoutGrad {
+            batches.reduce(0) { $0 + model.loss($1.inputs, $1.targets).item(Double.self) } / Double(batches.count)
+        }
+    }
+
+    /// Said before training, not after.
+    private func checkWritable(_ path: String) throws {
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        if !FileManager.default.isWritableFile(atPath: folder) { throw UnwritableOutput(path: path) }
+    }
+
+    /// The plays beside this source file.
+    private static var bundledText: String {
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("Data/shakespeare_8_plays.txt").path
+    }
+}
+
+struct CheckpointMismatch: Error, CustomStringConvertible {
+    let path: String, fact: String
+    var description: String { "\(path) was made with another \(fact); resume with the options of the first run" }
+}
+
+struct UnwritableOutput: Error, CustomStringConvertible {
+    let path: String
+    var description: String { "--out \(path): the folder is missing or cannot be written" }
+}

@@ -1,0 +1,381 @@
+// Elementwise operations: choosing the loop for a type, splitting over the pool.
+#include <math.h>
+#include <string.h>
+
+#include "levels.h"
+#include "strided.h"
+
+enum { BLOCK = 512 };
+
+// ---- unary ----
+
+static void unary_f64(int op, const double *x, double *y, int64_t n) {
+#define CASE(OP, EXPR) case OP: for (int64_t i = 0; i < n; i++) { double v = x[i]; y[i] = (EXPR); } break;
+    switch (op) {
+        CASE(TK_NEG, -v) CASE(TK_ABS, fabs(v)) CASE(TK_SIGN, v > 0 ? 1 : v < 0 ? -1 : v != v ? v : 0)
+        CASE(TK_SQUARE, v * v) CASE(TK_SQRT, sqrt(v)) CASE(TK_RSQRT, 1 / sqrt(v)) CASE(TK_RECIPROCAL, 1 / v)
+        CASE(TK_EXP, exp(v)) CASE(TK_EXPM1, expm1(v)) CASE(TK_LOG, log(v)) CASE(TK_LOG1P, log1p(v))
+        CASE(TK_LOG2, log2(v)) CASE(TK_LOG10, log10(v)) CASE(TK_EXP2, exp2(v)) CASE(TK_SIN, sin(v))
+        CASE(TK_COS, cos(v)) CASE(TK_TAN, tan(v)) CASE(TK_ASIN, asin(v)) CASE(TK_ACOS, acos(v)) CASE(TK_ATAN, atan(v))
+        CASE(TK_SINH, sinh(v)) CASE(TK_COSH, cosh(v)) CASE(TK_TANH, tanh(v)) CASE(TK_ERF, erf(v)) CASE(TK_ERFC, erfc(v))
+        CASE(TK_SIGMOID, 1 / (1 + exp(-v)))
+        CASE(TK_LOG_SIGMOID, (v < 0 ? v : 0) - log1p(exp(-fabs(v))) + (v != v ? v : 0))
+        CASE(TK_SOFTPLUS, (v > 0 ? v : 0) + log1p(exp(-fabs(v))) + (v != v ? v : 0))
+        CASE(TK_RELU, v < 0 ? 0 : v)
+        CASE(TK_GELU_ERF, v < -1e3 ? -0.0 : 0.5 * v * erfc(-v * 0.70710678118654752440))
+        CASE(TK_GELU_TANH, v < -1e3 ? -0.0 : 0.5 * v * (1 + tanh(0.79788456080286535588 * (v + 0.044715 * v * v * v))))
+        CASE(TK_SILU, v < -1e3 ? -0.0 : v / (1 + exp(-v)))
+        CASE(TK_FLOOR, floor(v)) CASE(TK_CEIL, ceil(v)) CASE(TK_ROUND, nearbyint(v)) CASE(TK_TRUNC, trunc(v))
+    }
+#undef CASE
+}
+
+#define INTEGER_UNARY(NAME, T, U)                                                              \
+    static void NAME(int op, const T *x, T *y, int64_t n) {                                    \
+        switch (op) {                                                                          \
+        case TK_NEG: for (int64_t i = 0; i < n; i++) y[i] = (T)(0 - (U)x[i]); break;            \
+        case TK_ABS: for (int64_t i = 0; i < n; i++) y[i] = x[i] < 0 ? (T)(0 - (U)x[i]) : x[i]; break; \
+        case TK_SIGN: for (int64_t i = 0; i < n; i++) y[i] = (T)((x[i] > 0) - (x[i] < 0)); break; \
+        case TK_SQUARE: for (int64_t i = 0; i < n; i++) y[i] = (T)((U)x[i] * (U)x[i]); break;   \
+        case TK_RELU: for (int64_t i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : 0; break;        \
+        }                                                                                      \
+    }
+INTEGER_UNARY(unary_i8, int8_t, uint32_t)
+INTEGER_UNARY(unary_u8, uint8_t, uint32_t)
+INTEGER_UNARY(unary_i32, int32_t, uint32_t)
+INTEGER_UNARY(unary_i64, int64_t, uint64_t)
+
+typedef struct { int op, dtype; const char *x, *g; char *y; } unary_context;
+
+static void unary_range(void *p, int64_t low, int64_t high) {
+    const unary_context *c = p;
+    const tk_level *l = tk_current_level();
+    int64_t size = tk_element_size(c->dtype), n = high - low;
+    const char *x = c->x + low * size;
+    char *y = c->y + low * size;
+    switch (c->dtype) {
+    case TK_F32: l->unary(c->op, (const float *)x, (float *)y, n); break;
+    case TK_F64: unary_f64(c->op, (const double *)x, (double *)y, n); break;
+    case TK_F16: case TK_BF16:
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            float u[BLOCK], v[BLOCK];
+            int64_t m = n - i < BLOCK ? n - i : BLOCK;
+            l->half_to_float(c->dtype, (const uint16_t *)x + i, u, m);
+            l->unary(c->op, u, v, m);
+            l->float_to_half(c->dtype, v, (uint16_t *)y + i, m);
+        }
+        break;
+    case TK_I8: unary_i8(c->op, (const int8_t *)x, (int8_t *)y, n); break;
+    case TK_U8: unary_u8(c->op, (const uint8_t *)x, (uint8_t *)y, n); break;
+    case TK_I32: unary_i32(c->op, (const int32_t *)x, (int32_t *)y, n); break;
+    case TK_I64: unary_i64(c->op, (const int64_t *)x, (int64_t *)y, n); break;
+    case TK_BOOL: for (int64_t i = 0; i < n; i++) y[i] = !x[i]; break;
+    }
+}
+
+void tk_unary(int op, int dtype, const void *x, void *y, int64_t n) {
+    unary_context c = {op, dtype, x, 0, y};
+    if (n <= TK_GRAIN) unary_range(&c, 0, n);
+    else tk_parallel_ranges(n, TK_GRAIN, unary_range, &c);
+}
+
+// ---- derivatives ----
+
+static void unary_grad_f64(int op, const double *s, const double *g, double *dx, int64_t n) {
+#define CASE(OP, EXPR) case OP: for (int64_t i = 0; i < n; i++) { double v = s[i], d = g[i]; dx[i] = (EXPR); } break;
+    const double c = 0.79788456080286535588;
+    switch (op) {
+        CASE(TK_GRAD_TANH_Y, d * (1 - v * v)) CASE(TK_GRAD_SIGMOID_Y, d * v * (1 - v)) CASE(TK_GRAD_RELU_Y, v > 0 ? d : 0)
+        CASE(TK_GRAD_GELU_ERF_X, d * (0.5 * erfc(-v * 0.70710678118654752440) + v * 0.39894228040143267794 * exp(-0.5 * v * v)))
+        case TK_GRAD_GELU_TANH_X:
+            for (int64_t i = 0; i < n; i++) {
+                double v = s[i], t = tanh(c * (v + 0.044715 * v * v * v));
+                dx[i] = g[i] * (0.5 * (1 + t) + 0.5 * c * v * (1 - t * t) * (1 + 3 * 0.044715 * v * v));
+            }
+            break;
+        case TK_GRAD_SILU_X:
+            for (int64_t i = 0; i < n; i++) { double z = 1 / (1 + exp(-s[i])); dx[i] = g[i] * z * (1 + s[i] * (1 - z)); }
+            break;
+        CASE(TK_GRAD_LOG_SIGMOID_X, d / (1 + exp(v))) CASE(TK_GRAD_SOFTPLUS_X, d / (1 + exp(-v)))
+    }
+#undef CASE
+}
+
+static void unary_grad_range(void *p, int64_t low, int64_t high) {
+    const unary_context *c = p;
+    const tk_level *l = tk_current_level();
+    int64_t size = tk_element_size(c->dtype), n = high - low;
+    const char *s = c->x + low * size, *g = c->g + low * size;
+    char *y = c->y + low * size;
+    switch (c->dtype) {
+    case TK_F32: l->unary_grad(c->op, (const float *)s, (const float *)g, (float *)y, n); break;
+    case TK_F64: unary_grad_f64(c->op, (const double *)s, (const double *)g, (double *)y, n); break;
+    default:
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            float u[BLOCK], v[BLOCK], w[BLOCK];
+            int64_t m = n - i < BLOCK ? n - i : BLOCK;
+            l->half_to_float(c->dtype, (const uint16_t *)s + i, u, m);
+            l->half_to_float(c->dtype, (const uint16_t *)g + i, v, m);
+            l->unary_grad(c->op, u, v, w, m);
+            l->float_to_half(c->dtype, w, (uint16_t *)y + i, m);
+        }
+    }
+}
+
+void tk_unary_grad(int op, int dtype, const void *s, const void *g, void *dx, int64_t n) {
+    unary_context c = {op, dtype, s, g, dx};
+    if (n <= TK_GRAIN) unary_grad_range(&c, 0, n);
+    else tk_parallel_ranges(n, TK_GRAIN, unary_grad_range, &c);
+}
+
+void tk_classify(int op, int dtype, const void *x, bool *y, int64_t n) {
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        double v[BLOCK];
+        int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        tk_cast(dtype, TK_F64, (const char *)x + i * tk_element_size(dtype), v, m);
+        for (int64_t k = 0; k < m; k++)
+            y[i + k] = op == TK_ISNAN ? isnan(v[k]) : op == TK_ISINF ? isinf(v[k]) != 0 : isfinite(v[k]) != 0;
+    }
+}
+
+// ---- binary ----
+
+static int64_t power_i64(int64_t base, int64_t exponent) {
+    if (exponent < 0) return base == 1 ? 1 : base == -1 ? (exponent % 2 ? -1 : 1) : 0;
+    uint64_t result = 1, b = (uint64_t)base;
+    for (; exponent; exponent >>= 1, b *= b) if (exponent & 1) result *= b;
+    return (int64_t)result;
+}
+
+#define INTEGER_BINARY(NAME, T, U, MIN)                                                                   \
+    static inline T NAME##_one(int op, T u, T v) {                                                        \
+        switch (op) {                                                                                     \
+        case TK_ADD: return (T)((U)u + (U)v);                                                             \
+        case TK_SUB: return (T)((U)u - (U)v);                                                             \
+        case TK_MUL: return (T)((U)u * (U)v);                                                             \
+        case TK_DIV: return v == 0 ? 0 : (MIN && v == (T)-1) ? (T)(0 - (U)u) : (T)(u / v);                \
+        case TK_POW: return (T)power_i64((int64_t)u, (int64_t)v);                                         \
+        case TK_MAX: return u > v ? u : v;                                                                \
+        case TK_MIN: return u < v ? u : v;                                                                \
+        case TK_REMAINDER: { if (v == 0 || (MIN && v == (T)-1)) return 0; T r = (T)(u % v); return r != 0 && ((r < 0) != (v < 0)) ? (T)(r + v) : r; } \
+        case TK_FLOOR_DIV: { if (v == 0) return 0; if (MIN && v == (T)-1) return (T)(0 - (U)u); T q = (T)(u / v); return (u % v != 0 && ((u < 0) != (v < 0))) ? (T)(q - 1) : q; } \
+        case TK_AND: return (T)(u & v);                                                                   \
+        case TK_OR: return (T)(u | v);                                                                    \
+        default: return (T)(u ^ v);                                                                       \
+        }                                                                                                 \
+    }                                                                                                     \
+    static void NAME(int op, const T *a, int64_t sa, const T *b, int64_t sb, T *out, int64_t n) {         \
+        switch (op) {                                                                                     \
+        case TK_ADD: for (int64_t i = 0; i < n; i++) out[i] = NAME##_one(TK_ADD, a[i * sa], b[i * sb]); break; \
+        case TK_SUB: for (int64_t i = 0; i < n; i++) out[i] = NAME##_one(TK_SUB, a[i * sa], b[i * sb]); break; \
+        case TK_MUL: for (int64_t i = 0; i < n; i++) out[i] = NAME##_one(TK_MUL, a[i * sa], b[i * sb]); break; \
+        default: for (int64_t i = 0; i < n; i++) out[i] = NAME##_one(op, a[i * sa], b[i * sb]);           \
+        }                                                                                                 \
+    }
+INTEGER_BINARY(binary_i8, int8_t, uint32_t, 1)
+INTEGER_BINARY(binary_u8, uint8_t, uint32_t, 0)
+INTEGER_BINARY(binary_i32, int32_t, uint32_t, 1)
+INTEGER_BINARY(binary_i64, int64_t, uint64_t, 1)
+
+static void load_half(const tk_level *l, int dtype, const uint16_t *x, int64_t step, float *y, int64_t n) {
+    if (step == 1) { l->half_to_float(dtype, x, y, n); return; }
+    uint16_t dense[BLOCK];
+    for (int64_t i = 0; i < n; i++) dense[i] = x[i * step];
+    l->half_to_float(dtype, dense, y, n);
+}
+
+/// One row: any steps for the inputs, dense output.
+static void binary_row(int op, int dtype, const char *a, int64_t sa, const char *b, int64_t sb, char *out, int64_t n) {
+    const tk_level *l = tk_current_level();
+    switch (dtype) {
+    case TK_F32: l->binary_f32(op, (const float *)a, sa, (const float *)b, sb, (float *)out, n); break;
+    case TK_F64: l->binary_f64(op, (const double *)a, sa, (const double *)b, sb, (double *)out, n); break;
+    case TK_F16: case TK_BF16:
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            float u[BLOCK], v[BLOCK];
+            int64_t m = n - i < BLOCK ? n - i : BLOCK;
+            load_half(l, dtype, (const uint16_t *)a + i * sa, sa, u, m);
+            load_half(l, dtype, (const uint16_t *)b + i * sb, sb, v, m);
+            l->binary_f32(op, u, 1, v, 1, u, m);
+            l->float_to_half(dtype, u, (uint16_t *)out + i, m);
+        }
+        break;
+    case TK_I8: binary_i8(op, (const int8_t *)a, sa, (const int8_t *)b, sb, (int8_t *)out, n); break;
+    case TK_I32: binary_i32(op, (const int32_t *)a, sa, (const int32_t *)b, sb, (int32_t *)out, n); break;
+    case TK_I64: binary_i64(op, (const int64_t *)a, sa, (const int64_t *)b, sb, (int64_t *)out, n); break;
+    default: binary_u8(op, (const uint8_t *)a, sa, (const uint8_t *)b, sb, (uint8_t *)out, n);  // bools are 0 and 1
+    }
+}
+
+typedef struct { int op, dtype; const char *a, *b, *c; char *out; int64_t sa, sb; bool stream; } binary_context;
+
+static void binary_range(void *p, int64_t low, int64_t high) {
+    const binary_context *c = p;
+    int64_t size = tk_element_size(c->dtype);
+    const char *a = c->a + low * size * c->sa, *b = c->b + low * size * c->sb;
+    if (c->stream) {
+        tk_current_level()->add_stream((const float *)a, (const float *)b, (float *)(c->out + low * size), high - low);
+        return;
+    }
+    binary_row(c->op, c->dtype, a, c->sa, b, c->sb, c->out + low * size, high - low);
+}
+
+void tk_binary_dense(int op, int dtype, const void *a, int a_step, const void *b, int b_step, void *out, int64_t n) {
+    binary_context c = {op, dtype, a, b, 0, out, a_step, b_step, false};
+    if (n <= TK_GRAIN) { binary_range(&c, 0, n); return; }
+    // 32 MB: past the caches of most machines
+    c.stream = op == TK_ADD && dtype == TK_F32 && a_step && b_step && n >= (8 << 20) && out != a && out != b;
+    tk_parallel_ranges(n, TK_GRAIN, binary_range, &c);
+}
+
+static void binary_walk_row(void *p, const tk_walk *w, const int64_t *o, int64_t width) {
+    const binary_context *c = p;
+    int64_t size = tk_element_size(c->dtype);
+    binary_row(c->op, c->dtype, c->a + o[0] * size, tk_inner_stride(w, 0), c->b + o[1] * size, tk_inner_stride(w, 1),
+               c->out + o[2] * size, width);
+}
+
+/// Row-major strides of the output.
+static void dense_strides(int rank, const int64_t *dims, int64_t *strides) {
+    int64_t step = 1;
+    for (int d = rank - 1; d >= 0; d--) { strides[d] = step; step *= dims[d]; }
+}
+
+void tk_binary(int op, int dtype, int rank, const int64_t *dims, const void *a, const int64_t *a_strides, const void *b,
+               const int64_t *b_strides, void *out) {
+    int64_t so[rank + 1];
+    dense_strides(rank, dims, so);
+    tk_walk w;
+    if (!tk_walk_make(&w, rank, dims, 3, (const int64_t *const[]){a_strides, b_strides, so})) return;
+    binary_context c = {op, dtype, a, b, 0, out, 0, 0, false};
+    tk_walk_run(&w, binary_walk_row, &c);
+}
+
+#define COMPARE(T, LOAD)                                                                                \
+    switch (op) {                                                                                       \
+    case TK_EQ: for (int64_t i = 0; i < n; i++) out[i] = LOAD(T, a, i * sa) == LOAD(T, b, i * sb); break; \
+    case TK_NE: for (int64_t i = 0; i < n; i++) out[i] = LOAD(T, a, i * sa) != LOAD(T, b, i * sb); break; \
+    case TK_LT: for (int64_t i = 0; i < n; i++) out[i] = LOAD(T, a, i * sa) < LOAD(T, b, i * sb); break;  \
+    case TK_LE: for (int64_t i = 0; i < n; i++) out[i] = LOAD(T, a, i * sa) <= LOAD(T, b, i * sb); break; \
+    case TK_GT: for (int64_t i = 0; i < n; i++) out[i] = LOAD(T, a, i * sa) > LOAD(T, b, i * sb); break;  \
+    default: for (int64_t i = 0; i < n; i++) out[i] = LOAD(T, a, i * sa) >= LOAD(T, b, i * sb);           \
+    }
+#define PLAIN(T, p, i) ((const T *)p)[i]
+
+static void compare_row(int op, int dtype, const char *a, int64_t sa, const char *b, int64_t sb, bool *out, int64_t n) {
+    switch (dtype) {
+    case TK_F32: COMPARE(float, PLAIN) break;
+    case TK_F64: COMPARE(double, PLAIN) break;
+    case TK_I8: COMPARE(int8_t, PLAIN) break;
+    case TK_I32: COMPARE(int32_t, PLAIN) break;
+    case TK_I64: COMPARE(int64_t, PLAIN) break;
+    case TK_U8: case TK_BOOL: COMPARE(uint8_t, PLAIN) break;
+    default: {
+        const tk_level *l = tk_current_level();
+        for (int64_t k = 0; k < n; k += BLOCK) {
+            float u[BLOCK], v[BLOCK];
+            int64_t m = n - k < BLOCK ? n - k : BLOCK;
+            load_half(l, dtype, (const uint16_t *)a + k * sa, sa, u, m);
+            load_half(l, dtype, (const uint16_t *)b + k * sb, sb, v, m);
+            compare_row(op, TK_F32, (const char *)u, 1, (const char *)v, 1, out + k, m);
+        }
+    }
+    }
+}
+
+static void compare_walk_row(void *p, const tk_walk *w, const int64_t *o, int64_t width) {
+    const binary_context *c = p;
+    int64_t size = tk_element_size(c->dtype);
+    compare_row(c->op, c->dtype, c->a + o[0] * size, tk_inner_stride(w, 0), c->b + o[1] * size, tk_inner_stride(w, 1),
+                (bool *)c->out + o[2], width);
+}
+
+void tk_compare(int op, int dtype, int rank, const int64_t *dims, const void *a, const int64_t *a_strides, const void *b,
+                const int64_t *b_strides, bool *out) {
+    int64_t so[rank + 1];
+    dense_strides(rank, dims, so);
+    tk_walk w;
+    if (!tk_walk_make(&w, rank, dims, 3, (const int64_t *const[]){a_strides, b_strides, so})) return;
+    binary_context c = {op, dtype, a, b, 0, (char *)out, 0, 0, false};
+    tk_walk_run(&w, compare_walk_row, &c);
+}
+
+#define WHERE(T) for (int64_t i = 0; i < n; i++) ((T *)out)[i] = c[i * sc] ? ((const T *)a)[i * sa] : ((const T *)b)[i * sb]
+
+static void where_walk_row(void *p, const tk_walk *w, const int64_t *o, int64_t n) {
+    const binary_context *x = p;
+    int64_t size = tk_element_size(x->dtype);
+    int64_t sc = tk_inner_stride(w, 0), sa = tk_inner_stride(w, 1), sb = tk_inner_stride(w, 2);
+    const bool *c = (const bool *)x->c + o[0];
+    const char *a = x->a + o[1] * size, *b = x->b + o[2] * size;
+    char *out = x->out + o[3] * size;
+    switch (size) {
+    case 1: WHERE(uint8_t); break;
+    case 2: WHERE(uint16_t); break;
+    case 4: WHERE(uint32_t); break;
+    default: WHERE(uint64_t);
+    }
+}
+
+void tk_where(int dtype, int rank, const int64_t *dims, const bool *c, const int64_t *c_strides, const void *a,
+              const int64_t *a_strides, const void *b, const int64_t *b_strides, void *out) {
+    int64_t so[rank + 1];
+    dense_strides(rank, dims, so);
+    tk_walk w;
+    if (!tk_walk_make(&w, rank, dims, 4, (const int64_t *const[]){c_strides, a_strides, b_strides, so})) return;
+    binary_context x = {0, dtype, a, b, (const char *)c, out, 0, 0, false};
+    tk_walk_run(&w, where_walk_row, &x);
+}
+
+// ---- clamp, axpy ----
+
+#define CLAMP(T, LOW, HIGH)                                                         \
+    {                                                                               \
+        const T lo = (LOW), hi = (HIGH);                                            \
+        for (int64_t i = 0; i < n; i++) {                                           \
+            T v = ((const T *)x)[i];                                                \
+            v = v < lo ? lo : v;                                                    \
+            ((T *)y)[i] = v > hi ? hi : v;                                          \
+        }                                                                           \
+    }
+
+static int64_t saturate(double v, int64_t low, int64_t high) {
+    return v <= (double)low ? low : v >= (double)high ? high : (int64_t)v;
+}
+
+void tk_clamp(int dtype, const void *x, void *y, int64_t n, double low, double high) {
+    switch (dtype) {
+    case TK_F32: CLAMP(float, (float)low, (float)high) break;
+    case TK_F64: CLAMP(double, low, high) break;
+    case TK_I8: CLAMP(int8_t, (int8_t)saturate(ceil(low), INT8_MIN, INT8_MAX), (int8_t)saturate(floor(high), INT8_MIN, INT8_MAX)) break;
+    case TK_U8: CLAMP(uint8_t, (uint8_t)saturate(ceil(low), 0, 255), (uint8_t)saturate(floor(high), 0, 255)) break;
+    case TK_I32: CLAMP(int32_t, (int32_t)saturate(ceil(low), INT32_MIN, INT32_MAX), (int32_t)saturate(floor(high), INT32_MIN, INT32_MAX)) break;
+    case TK_I64: CLAMP(int64_t, saturate(ceil(low), INT64_MIN, INT64_MAX), saturate(floor(high), INT64_MIN, INT64_MAX)) break;
+    default:
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            float u[BLOCK];
+            int64_t m = n - i < BLOCK ? n - i : BLOCK;
+            const tk_level *l = tk_current_level();
+            l->half_to_float(dtype, (const uint16_t *)x + i, u, m);
+            tk_clamp(TK_F32, u, u, m, low, high);
+            l->float_to_half(dtype, u, (uint16_t *)y + i, m);
+        }
+    }
+}
+
+void tk_axpy(int dtype, double alpha, const void *x, void *y, int64_t n) {
+    switch (dtype) {
+    case TK_F32: for (int64_t i = 0; i < n; i++) ((float *)y)[i] += (float)alpha * ((const float *)x)[i]; break;
+    case TK_F64: for (int64_t i = 0; i < n; i++) ((double *)y)[i] += alpha * ((const double *)x)[i]; break;
+    default:
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            float u[BLOCK], v[BLOCK];
+            int64_t m = n - i < BLOCK ? n - i : BLOCK;
+            const tk_level *l = tk_current_level();
+            l->half_to_float(dtype, (const uint16_t *)x + i, u, m);
+            l->half_to_float(dtype, (const uint16_t *)y + i, v, m);
+            for (int64_t k = 0; k < m; k++) v[k] += (float)alpha * u[k];
+            l->float_to_half(dtype, v, (uint16_t *)y + i, m);
+        }
+    }
+}

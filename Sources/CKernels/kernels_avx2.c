@@ -1,0 +1,18 @@
+// The kernels for avx2.
+#include <math.h>
+#include <string.h>
+#include "levels.h"
+
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2,f16c"))), apply_to = function)
+#define TK_NAME(name) name##_avx2
+#define TK_LEVEL tk_level_avx2
+#define TK_WIDTH 8
+#define TK_HAS_F16C 1
+#include "templates/math.inc"
+#include "templates/elementwise.inc"
+#include "templates/rows.inc"
+#include "templates/optimizers.inc"
+#include "templates/table.inc"
+#pragma clang attribute pop
+#endif

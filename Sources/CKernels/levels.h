@@ -1,0 +1,54 @@
+// The kernels of one instruction set, as a table of functions; three tables are compiled from the same templates.
+#ifndef TAPESTRY_LEVELS_H
+#define TAPESTRY_LEVELS_H
+
+#include "CKernels.h"
+#include "isa.h"
+
+typedef struct {
+    // y[i] = op(x[i]), float
+    void (*unary)(int op, const float *x, float *y, int64_t n);
+    void (*unary_grad)(int op, const float *s, const float *g, float *dx, int64_t n);
+    // a step of 0 repeats one element
+    void (*binary_f32)(int op, const float *a, int64_t sa, const float *b, int64_t sb, float *out, int64_t n);
+    void (*binary_f64)(int op, const double *a, int64_t sa, const double *b, int64_t sb, double *out, int64_t n);
+    // streaming sum for outputs too large for the caches
+    void (*add_stream)(const float *a, const float *b, float *out, int64_t n);
+    float (*sum)(const float *x, int64_t n);
+    double (*sum_squares)(const float *x, int64_t n);
+    float (*max)(const float *x, int64_t n);
+    void (*add_rows)(const float *x, float *acc, int64_t n);
+    void (*softmax_row)(const float *x, float *y, int64_t n, int log);
+    void (*softmax_grad_row)(const float *y, const float *g, float *dx, int64_t n, int log);
+    float (*lse_row)(const float *x, int64_t n, float *sum);
+    void (*cross_entropy_grad_row)(const float *x, float lse, float g, float uniform, float *dx, int64_t n);
+    void (*layer_norm_row)(const float *x, const float *w, const float *b, float *y, float *mean, float *rstd, int64_t n, float eps);
+    void (*layer_norm_grad_row)(const float *x, const float *w, float mean, float rstd, const float *g, float *dx, float *dw, float *db, int64_t n);
+    void (*rms_norm_row)(const float *x, const float *w, float *y, float *rstd, int64_t n, float eps);
+    void (*rms_norm_grad_row)(const float *x, const float *w, float rstd, const float *g, float *dx, float *dw, int64_t n);
+    void (*sgd)(float *p, const float *g, float *buf, int64_t n, const tk_sgd_options *o);
+    void (*adam)(float *p, const float *g, float *m, float *v, float *vmax, int64_t n, const tk_adam_options *o);
+    void (*half_to_float)(int dtype, const uint16_t *x, float *y, int64_t n);
+    void (*float_to_half)(int dtype, const float *x, uint16_t *y, int64_t n);
+} tk_level;
+
+extern const tk_level tk_level_baseline, tk_level_avx2, tk_level_avx512;
+
+static inline const tk_level *tk_current_level(void) {
+#if defined(__x86_64__)
+    int l = tk_isa_level();
+    return l == 2 ? &tk_level_avx512 : l == 1 ? &tk_level_avx2 : &tk_level_baseline;
+#else
+    return &tk_level_baseline;
+#endif
+}
+
+/// Work per task of cheap elementwise kernels.
+enum { TK_GRAIN = 32768 };
+
+static inline int64_t tk_element_size(int dtype) {
+    static const int8_t size[TK_DTYPE_COUNT] = {4, 8, 2, 2, 1, 1, 4, 8, 1};
+    return size[dtype];
+}
+
+#endif

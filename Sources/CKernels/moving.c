@@ -1,0 +1,293 @@
+// Copies, casts, fills and index operations.
+#include <math.h>
+#include <string.h>
+
+#include "strided.h"
+
+enum { BLOCK = 512, TILE = 16 };
+
+// ---- strided copies ----
+
+typedef struct { const char *src; char *dst; int64_t size; } copy_context;
+
+#define COPY(T) for (int64_t i = 0; i < n; i++) ((T *)d)[i * sd] = ((const T *)s)[i * ss]
+
+static void copy_row(void *p, const tk_walk *w, const int64_t *o, int64_t n) {
+    const copy_context *c = p;
+    int64_t ss = tk_inner_stride(w, 0), sd = tk_inner_stride(w, 1);
+    const char *s = c->src + o[0] * c->size;
+    char *d = c->dst + o[1] * c->size;
+    if (ss == 1 && sd == 1) { memcpy(d, s, (size_t)(n * c->size)); return; }
+    switch (c->size) {
+    case 1: COPY(uint8_t); break;
+    case 2: COPY(uint16_t); break;
+    case 4: COPY(uint32_t); break;
+    default: COPY(uint64_t);
+    }
+}
+
+// A transpose goes tile by tile, so that both sides use whole cache lines. The last two axes of the walk are the tile's.
+typedef struct { const tk_walk *w; copy_context c; int64_t row_tiles; } transpose_context;
+
+#define TRANSPOSE(T)                                                                                    \
+    for (int64_t j = 0; j < columns; j += TILE)                                                         \
+        for (int64_t i = row; i < row_end; i++) {                                                       \
+            int64_t end = j + TILE < columns ? j + TILE : columns;                                      \
+            for (int64_t k = j; k < end; k++) ((T *)d)[i * di + k * dj] = ((const T *)s)[i * si + k * sj]; \
+        }
+
+static void transpose_range(void *p, int64_t low, int64_t high) {
+    const transpose_context *t = p;
+    const tk_walk *w = t->w;
+    int64_t rows = w->dims[w->rank - 2], columns = w->dims[w->rank - 1];
+    int64_t si = w->strides[0][w->rank - 2], sj = w->strides[0][w->rank - 1];
+    int64_t di = w->strides[1][w->rank - 2], dj = w->strides[1][w->rank - 1];
+    for (int64_t task = low; task < high; task++) {
+        int64_t rest = task / t->row_tiles, row = task % t->row_tiles * TILE;
+        int64_t row_end = row + TILE < rows ? row + TILE : rows;
+        const char *s = t->c.src;
+        char *d = t->c.dst;
+        for (int k = w->rank - 3; k >= 0; k--) {
+            int64_t i = rest % w->dims[k];
+            rest /= w->dims[k];
+            s += i * w->strides[0][k] * t->c.size;
+            d += i * w->strides[1][k] * t->c.size;
+        }
+        switch (t->c.size) {
+        case 1: TRANSPOSE(uint8_t) break;
+        case 2: TRANSPOSE(uint16_t) break;
+        case 4: TRANSPOSE(uint32_t) break;
+        default: TRANSPOSE(uint64_t)
+        }
+    }
+}
+
+void tk_copy_strided(int dtype, int rank, const int64_t *dims, const void *src, const int64_t *src_strides, void *dst,
+                     const int64_t *dst_strides) {
+    tk_walk w;
+    if (!tk_walk_make(&w, rank, dims, 2, (const int64_t *const[]){src_strides, dst_strides})) return;
+    copy_context c = {src, dst, tk_element_size(dtype)};
+    if (w.rank >= 2 && tk_inner_stride(&w, 1) == 1 && tk_inner_stride(&w, 0) != 1 && w.strides[0][w.rank - 2] == 1
+        && w.width >= 4 && w.dims[w.rank - 2] >= 4) {
+        int64_t rows = w.dims[w.rank - 2];
+        transpose_context t = {&w, c, (rows + TILE - 1) / TILE};
+        int64_t tasks = w.rows / rows * t.row_tiles, grain = TK_GRAIN / (TILE * w.width);
+        tk_parallel_ranges(tasks, grain > 0 ? grain : 1, transpose_range, &t);
+        return;
+    }
+    tk_walk_run(&w, copy_row, &c);
+}
+
+// ---- casts ----
+
+typedef struct { int from, to; const char *src; char *dst; } cast_context;
+
+#define FROM_INTEGER(S)                                                                                   \
+    switch (to) {                                                                                         \
+    case TK_F32: for (int64_t i = 0; i < n; i++) ((float *)d)[i] = (float)((const S *)s)[i]; break;       \
+    case TK_F64: for (int64_t i = 0; i < n; i++) ((double *)d)[i] = (double)((const S *)s)[i]; break;     \
+    case TK_I8: for (int64_t i = 0; i < n; i++) ((int8_t *)d)[i] = (int8_t)((const S *)s)[i]; break;      \
+    case TK_U8: for (int64_t i = 0; i < n; i++) ((uint8_t *)d)[i] = (uint8_t)((const S *)s)[i]; break;    \
+    case TK_I32: for (int64_t i = 0; i < n; i++) ((int32_t *)d)[i] = (int32_t)((const S *)s)[i]; break;   \
+    case TK_I64: for (int64_t i = 0; i < n; i++) ((int64_t *)d)[i] = (int64_t)((const S *)s)[i]; break;   \
+    case TK_BOOL: for (int64_t i = 0; i < n; i++) ((bool *)d)[i] = ((const S *)s)[i] != 0; break;         \
+    }
+
+#define SATURATED(T, LOW, HIGH, TOP)                                                                      \
+    for (int64_t i = 0; i < n; i++) {                                                                     \
+        double v = (double)x[i];                                                                          \
+        ((T *)d)[i] = v != v ? 0 : v <= (double)(LOW) ? (LOW) : v >= (TOP) ? (HIGH) : (T)v;               \
+    }
+#define FROM_FLOAT(S)                                                                                     \
+    {                                                                                                     \
+        const S *x = (const S *)s;                                                                        \
+        switch (to) {                                                                                     \
+        case TK_F32: for (int64_t i = 0; i < n; i++) ((float *)d)[i] = (float)x[i]; break;                \
+        case TK_F64: for (int64_t i = 0; i < n; i++) ((double *)d)[i] = (double)x[i]; break;              \
+        case TK_I8: SATURATED(int8_t, INT8_MIN, INT8_MAX, 127.0) break;                                   \
+        case TK_U8: SATURATED(uint8_t, 0, 255, 255.0) break;                                              \
+        case TK_I32: SATURATED(int32_t, INT32_MIN, INT32_MAX, 2147483647.0) break;                        \
+        case TK_I64: SATURATED(int64_t, INT64_MIN, INT64_MAX, 9223372036854775808.0) break;               \
+        case TK_BOOL: for (int64_t i = 0; i < n; i++) ((bool *)d)[i] = x[i] != 0; break;                  \
+        }                                                                                                 \
+    }
+
+/// `from` is not a half type, `to` neither.
+static void cast_plain(int from, int to, const char *s, char *d, int64_t n) {
+    switch (from) {
+    case TK_F32: FROM_FLOAT(float) break;
+    case TK_F64: FROM_FLOAT(double) break;
+    case TK_I8: FROM_INTEGER(int8_t) break;
+    case TK_U8: case TK_BOOL: FROM_INTEGER(uint8_t) break;
+    case TK_I32: FROM_INTEGER(int32_t) break;
+    case TK_I64: FROM_INTEGER(int64_t) break;
+    }
+}
+
+static bool is_half(int dtype) { return dtype == TK_F16 || dtype == TK_BF16; }
+
+/// double to a float that rounds to the same half as the double itself: rounded to odd.
+static float round_to_odd(double v) {
+    float f = (float)v;
+    if ((double)f == v || v != v || isinf(f)) return f;
+    int32_t i;
+    memcpy(&i, &f, 4);
+    bool above = fabs((double)f) > fabs(v);
+    if (above) i -= 1;  // towards zero
+    i |= 1;
+    memcpy(&f, &i, 4);
+    return f;
+}
+
+static void cast_range(void *p, int64_t low, int64_t high) {
+    const cast_context *c = p;
+    const tk_level *l = tk_current_level();
+    int64_t ss = tk_element_size(c->from), sd = tk_element_size(c->to);
+    const char *s = c->src + low * ss;
+    char *d = c->dst + low * sd;
+    int64_t n = high - low;
+    if (!is_half(c->from) && !is_half(c->to)) { cast_plain(c->from, c->to, s, d, n); return; }
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        float u[BLOCK];
+        int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        if (is_half(c->from)) l->half_to_float(c->from, (const uint16_t *)s + i, u, m);
+        else if (c->from == TK_F64) for (int64_t k = 0; k < m; k++) u[k] = round_to_odd(((const double *)s)[i + k]);
+        else cast_plain(c->from, TK_F32, s + i * ss, (char *)u, m);
+        if (is_half(c->to)) l->float_to_half(c->to, u, (uint16_t *)d + i, m);
+        else cast_plain(TK_F32, c->to, (const char *)u, d + i * sd, m);
+    }
+}
+
+void tk_cast(int from, int to, const void *src, void *dst, int64_t n) {
+    if (from == to) { memcpy(dst, src, (size_t)(n * tk_element_size(from))); return; }
+    cast_context c = {from, to, src, dst};
+    tk_parallel_ranges(n, TK_GRAIN, cast_range, &c);
+}
+
+// ---- fills ----
+
+typedef struct { int dtype; char *dst; const void *value; double start, step; } fill_context;
+
+static void fill_range(void *p, int64_t low, int64_t high) {
+    const fill_context *c = p;
+    int64_t n = high - low;
+    switch (tk_element_size(c->dtype)) {
+    case 1: memset(c->dst + low, *(const uint8_t *)c->value, (size_t)n); break;
+    case 2: { uint16_t v; memcpy(&v, c->value, 2); for (int64_t i = low; i < high; i++) ((uint16_t *)c->dst)[i] = v; } break;
+    case 4: { uint32_t v; memcpy(&v, c->value, 4); for (int64_t i = low; i < high; i++) ((uint32_t *)c->dst)[i] = v; } break;
+    default: { uint64_t v; memcpy(&v, c->value, 8); for (int64_t i = low; i < high; i++) ((uint64_t *)c->dst)[i] = v; }
+    }
+}
+
+void tk_fill(int dtype, void *dst, int64_t n, const void *value) {
+    fill_context c = {dtype, dst, value, 0, 0};
+    tk_parallel_ranges(n, 4 * TK_GRAIN, fill_range, &c);
+}
+
+void tk_arange(int dtype, void *dst, int64_t n, double start, double step) {
+    int64_t size = tk_element_size(dtype);
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        if (dtype <= TK_BF16) {
+            double v[BLOCK];
+            for (int64_t k = 0; k < m; k++) v[k] = start + (double)(i + k) * step;
+            tk_cast(TK_F64, dtype, v, (char *)dst + i * size, m);
+        } else {
+            int64_t v[BLOCK];
+            for (int64_t k = 0; k < m; k++) v[k] = (int64_t)start + (i + k) * (int64_t)step;
+            tk_cast(TK_I64, dtype, v, (char *)dst + i * size, m);
+        }
+    }
+}
+
+// ---- rows by index ----
+
+typedef struct { const char *table; char *out; const int64_t *ids; int64_t bytes; } rows_context;
+
+static void gather_range(void *p, int64_t low, int64_t high) {
+    const rows_context *c = p;
+    for (int64_t i = low; i < high; i++) memcpy(c->out + i * c->bytes, c->table + c->ids[i] * c->bytes, (size_t)c->bytes);
+}
+
+void tk_gather_rows(int dtype, const void *table, int64_t width, const int64_t *ids, int64_t count, void *out) {
+    int64_t bytes = width * tk_element_size(dtype);
+    if (bytes == 0) return;
+    rows_context c = {table, out, ids, bytes};
+    int64_t grain = 4 * TK_GRAIN / bytes;
+    tk_parallel_ranges(count, grain > 0 ? grain : 1, gather_range, &c);
+}
+
+typedef struct { int dtype; char *table; const int64_t *ids; int64_t count, width; const char *rows; } scatter_context;
+
+/// One range of columns: every row of the table belongs to every task, every column to one.
+static void scatter_range(void *p, int64_t low, int64_t high) {
+    const scatter_context *c = p;
+    int64_t size = tk_element_size(c->dtype);
+    for (int64_t i = 0; i < c->count; i++) {
+        char *t = c->table + (c->ids[i] * c->width + low) * size;
+        tk_binary_dense(TK_ADD, c->dtype, t, 1, c->rows + (i * c->width + low) * size, 1, t, high - low);
+    }
+}
+
+void tk_scatter_add_rows(int dtype, void *table, int64_t table_rows, int64_t width, const int64_t *ids, int64_t count,
+                         const void *rows) {
+    (void)table_rows;
+    scatter_context c = {dtype, table, ids, count, width, rows};
+    tk_parallel_ranges(width, 128, scatter_range, &c);
+}
+
+// ---- gather and scatter along an axis ----
+
+typedef struct { int64_t size; const char *src; char *dst; const int64_t *index; int64_t src_n, inner, n; int dtype; } axis_context;
+
+#define GATHER(T)                                                                                   \
+    for (int64_t j = 0; j < c->n; j++)                                                              \
+        for (int64_t i = 0; i < c->inner; i++)                                                      \
+            ((T *)d)[j * c->inner + i] = ((const T *)s)[index[j * c->inner + i] * c->inner + i];
+
+static void gather_axis_range(void *p, int64_t low, int64_t high) {
+    const axis_context *c = p;
+    for (int64_t o = low; o < high; o++) {
+        const char *s = c->src + o * c->src_n * c->inner * c->size;
+        char *d = c->dst + o * c->n * c->inner * c->size;
+        const int64_t *index = c->index + o * c->n * c->inner;
+        switch (c->size) {
+        case 1: GATHER(uint8_t) break;
+        case 2: GATHER(uint16_t) break;
+        case 4: GATHER(uint32_t) break;
+        default: GATHER(uint64_t)
+        }
+    }
+}
+
+void tk_gather(int dtype, const void *src, int64_t outer, int64_t src_n, int64_t inner, const int64_t *index, int64_t n, void *out) {
+    axis_context c = {tk_element_size(dtype), src, out, index, src_n, inner, n, dtype};
+    int64_t each = n * inner, grain = TK_GRAIN / (each > 0 ? each : 1);
+    tk_parallel_ranges(outer, grain > 0 ? grain : 1, gather_axis_range, &c);
+}
+
+static void scatter_axis_range(void *p, int64_t low, int64_t high) {
+    const axis_context *c = p;
+    for (int64_t o = low; o < high; o++) {
+        const char *s = c->src + o * c->n * c->inner * c->size;
+        char *d = c->dst + o * c->src_n * c->inner * c->size;
+        const int64_t *index = c->index + o * c->n * c->inner;
+        for (int64_t k = 0; k < c->n * c->inner; k++) {
+            char *t = d + (index[k] * c->inner + k % c->inner) * c->size;
+            if (c->dtype == TK_F32) *(float *)t += ((const float *)s)[k];
+            else if (c->dtype == TK_F64) *(double *)t += ((const double *)s)[k];
+            else tk_binary_dense(TK_ADD, c->dtype, t, 1, s + k * c->size, 1, t, 1);
+        }
+    }
+}
+
+void tk_scatter_add(int dtype, void *dst, int64_t outer, int64_t dst_n, int64_t inner, const int64_t *index, int64_t n, const void *src) {
+    axis_context c = {tk_element_size(dtype), src, dst, index, dst_n, inner, n, dtype};
+    int64_t each = n * inner, grain = TK_GRAIN / (each > 0 ? each : 1);
+    tk_parallel_ranges(outer, grain > 0 ? grain : 1, scatter_axis_range, &c);
+}
+
+int64_t tk_find_out_of_range(const int64_t *index, int64_t n, int64_t limit) {
+    for (int64_t i = 0; i < n; i++) if (index[i] < 0 || index[i] >= limit) return i;
+    return -1;
+}

@@ -1,0 +1,319 @@
+// Reductions over the middle of [outer, n, inner]. Blocks are fixed by the shape; partial results are combined in order.
+#include <math.h>
+#include <string.h>
+
+#include "levels.h"
+
+enum { CHUNK = 65536, COLUMNS = 512 };
+
+// ---- one row of n dense elements, as a double (or an integer) ----
+
+static double row_f64(int op, const double *x, int64_t n) {
+    double a[4];
+    int64_t i = 0;
+    switch (op) {
+    case TK_SUM:
+        a[0] = a[1] = a[2] = a[3] = 0;
+        for (; i + 4 <= n; i += 4) for (int k = 0; k < 4; k++) a[k] += x[i + k];
+        for (; i < n; i++) a[0] += x[i];
+        return (a[0] + a[1]) + (a[2] + a[3]);
+    case TK_PROD:
+        a[0] = 1;
+        for (; i < n; i++) a[0] *= x[i];
+        return a[0];
+    default:
+        a[0] = op == TK_RMAX ? -INFINITY : INFINITY;
+        for (; i < n; i++) {
+            if (x[i] != x[i]) return x[i];
+            if (op == TK_RMAX ? x[i] > a[0] : x[i] < a[0]) a[0] = x[i];
+        }
+        return a[0];
+    }
+}
+
+static float row_f32(int op, const float *x, int64_t n) {
+    const tk_level *l = tk_current_level();
+    if (op == TK_SUM) return l->sum(x, n);
+    if (op == TK_RMAX) return l->max(x, n);
+    float a = op == TK_PROD ? 1 : INFINITY;
+    if (op == TK_PROD) { for (int64_t i = 0; i < n; i++) a *= x[i]; return a; }
+    for (int64_t i = 0; i < n; i++) {
+        if (x[i] != x[i]) return x[i];
+        a = x[i] < a ? x[i] : a;
+    }
+    return a;
+}
+
+#define INTEGER_ROW(NAME, T, U, LOW, HIGH)                                                     \
+    static T NAME(int op, const T *x, int64_t n) {                                             \
+        U a = op == TK_PROD ? 1 : 0;                                                           \
+        T m = op == TK_RMAX ? (LOW) : (HIGH);                                                  \
+        switch (op) {                                                                          \
+        case TK_SUM: for (int64_t i = 0; i < n; i++) a += (U)x[i]; return (T)a;                 \
+        case TK_PROD: for (int64_t i = 0; i < n; i++) a *= (U)x[i]; return (T)a;                \
+        case TK_RMAX: for (int64_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m; return m;        \
+        default: for (int64_t i = 0; i < n; i++) m = x[i] < m ? x[i] : m; return m;             \
+        }                                                                                      \
+    }
+INTEGER_ROW(row_i8, int8_t, uint32_t, INT8_MIN, INT8_MAX)
+INTEGER_ROW(row_u8, uint8_t, uint32_t, 0, UINT8_MAX)
+INTEGER_ROW(row_i32, int32_t, uint32_t, INT32_MIN, INT32_MAX)
+INTEGER_ROW(row_i64, int64_t, uint64_t, INT64_MIN, INT64_MAX)
+
+static bool row_bool(int op, const uint8_t *x, int64_t n) {
+    if (n == 0) return op == TK_ALL;
+    return op == TK_ANY ? memchr(x, 1, (size_t)n) != 0 : memchr(x, 0, (size_t)n) == 0;
+}
+
+static bool is_half(int dtype) { return dtype == TK_F16 || dtype == TK_BF16; }
+
+/// Reduces one dense row to one element at `out`.
+static void row(int op, int dtype, const char *x, char *out, int64_t n) {
+    switch (dtype) {
+    case TK_F32: *(float *)out = row_f32(op, (const float *)x, n); break;
+    case TK_F64: *(double *)out = row_f64(op, (const double *)x, n); break;
+    case TK_I8: *(int8_t *)out = row_i8(op, (const int8_t *)x, n); break;
+    case TK_U8: *(uint8_t *)out = row_u8(op, (const uint8_t *)x, n); break;
+    case TK_I32: *(int32_t *)out = row_i32(op, (const int32_t *)x, n); break;
+    case TK_I64: *(int64_t *)out = row_i64(op, (const int64_t *)x, n); break;
+    case TK_BOOL: *(bool *)out = row_bool(op, (const uint8_t *)x, n); break;
+    }
+}
+
+typedef struct { int op, dtype; const char *x; char *out; int64_t n, inner, chunks, size; } reduce_context;
+
+static int binary_of(int op) {
+    switch (op) {
+    case TK_SUM: return TK_ADD;
+    case TK_PROD: return TK_MUL;
+    case TK_RMAX: return TK_MAX;
+    case TK_RMIN: return TK_MIN;
+    case TK_ANY: return TK_OR;
+    default: return TK_AND;
+    }
+}
+
+static void rows_range(void *p, int64_t low, int64_t high) {
+    const reduce_context *c = p;
+    for (int64_t o = low; o < high; o++) row(c->op, c->dtype, c->x + o * c->n * c->size, c->out + o * c->size, c->n);
+}
+
+/// Pieces of CHUNK elements of one long row, each to one partial.
+static void chunks_range(void *p, int64_t low, int64_t high) {
+    const reduce_context *c = p;
+    for (int64_t t = low; t < high; t++) {
+        int64_t o = t / c->chunks, start = t % c->chunks * CHUNK, n = c->n - start < CHUNK ? c->n - start : CHUNK;
+        row(c->op, c->dtype, c->x + (o * c->n + start) * c->size, c->out + t * c->size, n);
+    }
+}
+
+/// inner > 1: task = (outer, block of columns); rows are folded one after another, in groups of 64 whose results are
+/// then folded, which keeps f32 sums accurate.
+static void columns_range(void *p, int64_t low, int64_t high) {
+    const reduce_context *c = p;
+    int64_t blocks = (c->inner + COLUMNS - 1) / COLUMNS;
+    _Alignas(64) char group[COLUMNS * 8];
+    for (int64_t t = low; t < high; t++) {
+        int64_t o = t / blocks, start = t % blocks * COLUMNS;
+        int64_t width = c->inner - start < COLUMNS ? c->inner - start : COLUMNS;
+        const char *x = c->x + (o * c->n * c->inner + start) * c->size;
+        char *out = c->out + (o * c->inner + start) * c->size;
+        int op = binary_of(c->op);
+        for (int64_t j = 0; j < c->n; j += 64) {
+            int64_t end = j + 64 < c->n ? j + 64 : c->n;
+            char *acc = j == 0 ? out : group;
+            memcpy(acc, x + j * c->inner * c->size, (size_t)(width * c->size));
+            for (int64_t r = j + 1; r < end; r++) {
+                const char *xr = x + r * c->inner * c->size;
+                if (op == TK_ADD && c->dtype == TK_F32) tk_current_level()->add_rows((const float *)xr, (float *)acc, width);
+                else tk_binary_dense(op, c->dtype, acc, 1, xr, 1, acc, width);
+            }
+            if (j > 0) tk_binary_dense(op, c->dtype, out, 1, group, 1, out, width);
+        }
+    }
+}
+
+void tk_reduce(int op, int dtype, const void *x, void *out, int64_t outer, int64_t n, int64_t inner) {
+    int64_t size = tk_element_size(dtype);
+    if (outer * inner == 0) return;
+    if (is_half(dtype)) {  // through float
+        float *wide = tk_alloc((size_t)(outer * n * inner * 4)), *result = tk_alloc((size_t)(outer * inner * 4));
+        tk_cast(dtype, TK_F32, x, wide, outer * n * inner);
+        tk_reduce(op, TK_F32, wide, result, outer, n, inner);
+        tk_cast(TK_F32, dtype, result, out, outer * inner);
+        tk_free(wide, (size_t)(outer * n * inner * 4));
+        tk_free(result, (size_t)(outer * inner * 4));
+        return;
+    }
+    reduce_context c = {op, dtype, x, out, n, inner, (n + CHUNK - 1) / CHUNK, size};
+    if (n == 0) {
+        for (int64_t i = 0; i < outer * inner; i++) row(op, dtype, x, (char *)out + i * size, 0);
+    } else if (inner > 1) {
+        int64_t each = n * COLUMNS, grain = TK_GRAIN / each;
+        tk_parallel_ranges(outer * ((inner + COLUMNS - 1) / COLUMNS), grain > 0 ? grain : 1, columns_range, &c);
+    } else if (c.chunks > 1) {
+        char *partial = tk_alloc((size_t)(outer * c.chunks * size));
+        c.out = partial;
+        tk_parallel_ranges(outer * c.chunks, 1, chunks_range, &c);
+        for (int64_t o = 0; o < outer; o++) row(op, dtype, partial + o * c.chunks * size, (char *)out + o * size, c.chunks);
+        tk_free(partial, (size_t)(outer * c.chunks * size));
+    } else {
+        int64_t grain = TK_GRAIN / n;
+        tk_parallel_ranges(outer, grain > 0 ? grain : 1, rows_range, &c);
+    }
+}
+
+// ---- positions ----
+
+typedef struct { bool minimum; int dtype; const char *x; int64_t *out; int64_t n, inner, size; } arg_context;
+
+#define ARG(T)                                                                                       \
+    {                                                                                                \
+        const T *v = (const T *)x;                                                                   \
+        T best = v[0];                                                                               \
+        for (int64_t j = 1; j < c->n && best == best; j++) {                                         \
+            T y = v[j * c->inner];                                                                   \
+            if ((c->minimum ? y < best : y > best) || y != y) { best = y; at = j; }                  \
+        }                                                                                            \
+    }
+
+static void arg_range(void *p, int64_t low, int64_t high) {
+    const arg_context *c = p;
+    for (int64_t t = low; t < high; t++) {
+        int64_t o = t / c->inner, i = t % c->inner, at = 0;
+        const char *x = c->x + (o * c->n * c->inner + i) * c->size;
+        switch (c->dtype) {
+        case TK_F32: ARG(float) break;
+        case TK_F64: ARG(double) break;
+        case TK_I8: ARG(int8_t) break;
+        case TK_I32: ARG(int32_t) break;
+        case TK_I64: ARG(int64_t) break;
+        default: ARG(uint8_t)
+        }
+        c->out[t] = at;
+    }
+}
+
+void tk_arg_reduce(bool minimum, int dtype, const void *x, int64_t *out, int64_t outer, int64_t n, int64_t inner) {
+    if (is_half(dtype)) {
+        float *wide = tk_alloc((size_t)(outer * n * inner * 4));
+        tk_cast(dtype, TK_F32, x, wide, outer * n * inner);
+        tk_arg_reduce(minimum, TK_F32, wide, out, outer, n, inner);
+        tk_free(wide, (size_t)(outer * n * inner * 4));
+        return;
+    }
+    arg_context c = {minimum, dtype, x, out, n, inner, tk_element_size(dtype)};
+    int64_t grain = TK_GRAIN / (n > 0 ? n : 1);
+    tk_parallel_ranges(outer * inner, grain > 0 ? grain : 1, arg_range, &c);
+}
+
+// ---- mean and squared deviations ----
+
+typedef struct { const char *x; char *mean, *m2; int64_t n, inner; int dtype; } moment_context;
+
+#define MOMENTS(T)                                                                                   \
+    {                                                                                                \
+        const T *v = (const T *)c->x + o * c->n * c->inner + i;                                      \
+        double s = 0, q = 0, d = 0;                                                                  \
+        for (int64_t j = 0; j < c->n; j++) s += (double)v[j * c->inner];                             \
+        double m = s / (double)c->n;                                                                 \
+        for (int64_t j = 0; j < c->n; j++) { double e = (double)v[j * c->inner] - m; q += e * e; d += e; } \
+        ((T *)c->mean)[t] = (T)m;                                                                    \
+        ((T *)c->m2)[t] = (T)(q - d * d / (double)c->n);                                             \
+    }
+
+static void moment_range(void *p, int64_t low, int64_t high) {
+    const moment_context *c = p;
+    for (int64_t t = low; t < high; t++) {
+        int64_t o = t / c->inner, i = t % c->inner;
+        if (c->dtype == TK_F32) MOMENTS(float) else MOMENTS(double)
+    }
+}
+
+void tk_mean_m2(int dtype, const void *x, void *mean, void *m2, int64_t outer, int64_t n, int64_t inner) {
+    if (is_half(dtype)) {
+        int64_t in = outer * n * inner, out = outer * inner;
+        float *wide = tk_alloc((size_t)(in * 4)), *r = tk_alloc((size_t)(out * 8));
+        tk_cast(dtype, TK_F32, x, wide, in);
+        tk_mean_m2(TK_F32, wide, r, r + out, outer, n, inner);
+        tk_cast(TK_F32, dtype, r, mean, out);
+        tk_cast(TK_F32, dtype, r + out, m2, out);
+        tk_free(wide, (size_t)(in * 4));
+        tk_free(r, (size_t)(out * 8));
+        return;
+    }
+    moment_context c = {x, mean, m2, n, inner, dtype};
+    int64_t grain = TK_GRAIN / (n > 0 ? n : 1);
+    tk_parallel_ranges(outer * inner, grain > 0 ? grain : 1, moment_range, &c);
+}
+
+typedef struct { const char *x; double *partial; int64_t n; int dtype; } squares_context;
+
+static void squares_range(void *p, int64_t low, int64_t high) {
+    const squares_context *c = p;
+    int64_t n = high - low;
+    if (c->dtype == TK_F32) { c->partial[low / CHUNK] = tk_current_level()->sum_squares((const float *)c->x + low, n); return; }
+    double s = 0;
+    for (int64_t i = low; i < high; i++) { double v = ((const double *)c->x)[i]; s += v * v; }
+    c->partial[low / CHUNK] = s;
+}
+
+double tk_sum_of_squares(int dtype, const void *x, int64_t n) {
+    if (n == 0) return 0;
+    if (is_half(dtype)) {
+        float *wide = tk_alloc((size_t)(n * 4));
+        tk_cast(dtype, TK_F32, x, wide, n);
+        double s = tk_sum_of_squares(TK_F32, wide, n);
+        tk_free(wide, (size_t)(n * 4));
+        return s;
+    }
+    int64_t chunks = (n + CHUNK - 1) / CHUNK;
+    double *partial = tk_alloc((size_t)(chunks * 8)), total = 0;
+    squares_context c = {x, partial, n, dtype};
+    tk_parallel_ranges(n, CHUNK, squares_range, &c);
+    for (int64_t i = 0; i < chunks; i++) total += partial[i];
+    tk_free(partial, (size_t)(chunks * 8));
+    return total;
+}
+
+// ---- running sums ----
+
+typedef struct { int dtype; const char *x; char *out; int64_t n, inner; } cumsum_context;
+
+#define CUMSUM(T, A)                                                                                 \
+    {                                                                                                \
+        const T *v = (const T *)c->x + o * c->n * c->inner + i;                                      \
+        T *y = (T *)c->out + o * c->n * c->inner + i;                                                \
+        A s = 0;                                                                                     \
+        for (int64_t j = 0; j < c->n; j++) { s += (A)v[j * c->inner]; y[j * c->inner] = (T)s; }      \
+    }
+
+static void cumsum_range(void *p, int64_t low, int64_t high) {
+    const cumsum_context *c = p;
+    for (int64_t t = low; t < high; t++) {
+        int64_t o = t / c->inner, i = t % c->inner;
+        switch (c->dtype) {
+        case TK_F32: CUMSUM(float, double) break;
+        case TK_F64: CUMSUM(double, double) break;
+        case TK_I8: CUMSUM(int8_t, uint32_t) break;
+        case TK_I32: CUMSUM(int32_t, uint32_t) break;
+        case TK_I64: CUMSUM(int64_t, uint64_t) break;
+        default: CUMSUM(uint8_t, uint32_t)
+        }
+    }
+}
+
+void tk_cumsum(int dtype, const void *x, void *out, int64_t outer, int64_t n, int64_t inner) {
+    if (is_half(dtype)) {
+        int64_t all = outer * n * inner;
+        float *wide = tk_alloc((size_t)(all * 4));
+        tk_cast(dtype, TK_F32, x, wide, all);
+        tk_cumsum(TK_F32, wide, wide, outer, n, inner);
+        tk_cast(TK_F32, dtype, wide, out, all);
+        tk_free(wide, (size_t)(all * 4));
+        return;
+    }
+    cumsum_context c = {dtype, x, out, n, inner};
+    int64_t grain = TK_GRAIN / (n > 0 ? n : 1);
+    tk_parallel_ranges(outer * inner, grain > 0 ? grain : 1, cumsum_range, &c);
+}

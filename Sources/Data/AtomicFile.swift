@@ -1,0 +1,70 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// Why a file could not be read or written.
+public struct FileError: Error, CustomStringConvertible, Equatable {
+    public let path: String
+    public let reason: String
+    public var description: String { "\(path): \(reason)" }
+
+    init(_ path: String, _ reason: String) {
+        self.path = path
+        self.reason = reason
+    }
+
+    init(_ path: String, doing action: String, code: Int32 = errno) {
+        self.init(path, "cannot \(action): \(String(cString: strerror(code)))")
+    }
+}
+
+/// A file that appears whole or not at all: written under another name beside the target, forced to disk, then renamed.
+public struct AtomicFile: ~Copyable {
+    private let path: String
+    private let temporary: String
+    private var descriptor: Int32
+
+    /// Starts a file beside `path`.
+    public init(_ path: String) throws {
+        self.path = path
+        temporary = "\(path).\(getpid()).\(UInt32.random(in: 0...UInt32.max)).tmp"
+        descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        if descriptor < 0 { throw FileError(path, doing: "write here") }
+    }
+
+    public mutating func write(_ bytes: UnsafeRawBufferPointer) throws {
+        var done = 0
+        while done < bytes.count {
+            let n = Glibc.write(descriptor, bytes.baseAddress! + done, min(bytes.count - done, 1 << 30))
+            if n < 0 {
+                if errno == EINTR { continue }
+                throw FileError(path, doing: "write")
+            }
+            done += n
+        }
+    }
+
+    /// Puts the file in place of the target.
+    public mutating func commit() throws {
+        if fsync(descriptor) != 0 { throw FileError(path, doing: "write") }
+        let result = close(descriptor)
+        descriptor = -1
+        if result != 0 { throw FileError(path, doing: "write") }
+        if rename(temporary, path) != 0 { throw FileError(path, doing: "replace the file") }
+        // The rename itself must reach the disk.
+        let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if directory >= 0 {
+            fsync(directory)
+            close(directory)
+        }
+    }
+
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+        // Gone already if the file was committed.
+        unlink(temporary)
+    }
+}

@@ -1,0 +1,119 @@
+import CoreTensor
+import NN
+
+extension DType {
+    /// The format's name, and back.
+    var safetensorsName: String {
+        switch self {
+        case .float32: "F32"
+        case .float64: "F64"
+        case .float16: "F16"
+        case .bfloat16: "BF16"
+        case .int8: "I8"
+        case .uint8: "U8"
+        case .int32: "I32"
+        case .int64: "I64"
+        case .bool: "BOOL"
+        }
+    }
+
+    static func safetensors(_ name: String) -> DType? { allCases.first { $0.safetensorsName == name } }
+}
+
+/// A safetensors file, mapped into memory: opening reads the header alone, a tensor's pages are read when it is used.
+public struct SafetensorsFile: Sendable {
+    public let header: SafetensorsHeader
+    private let file: MappedFile
+    private let index: [String: SafetensorsHeader.Entry]
+
+    /// Opens and checks a file. Throws ``FileError`` or ``SafetensorsError``.
+    public init(_ path: String) throws {
+        file = try MappedFile(path)
+        header = try SafetensorsHeader(file.bytes)
+        index = Dictionary(uniqueKeysWithValues: header.entries.map { ($0.name, $0) })
+    }
+
+    public var names: [String] { header.entries.map(\.name) }
+    public var metadata: [String: String] { header.metadata }
+
+    /// A tensor of the file, seeing the mapped bytes (a copy if they are not aligned for its type).
+    public func tensor(_ name: String) throws -> Tensor {
+        guard let entry = index[name] else { throw SafetensorsError("there is no tensor \(name)") }
+        guard let dtype = DType.safetensors(entry.type) else { throw SafetensorsError("\(name) has the type \(entry.type), which no tensor has") }
+        let layout = Layout(shape: entry.shape)
+        let start = file.bytes.baseAddress! + header.dataStart + entry.range.lowerBound
+        if dtype == .bool {
+            // Any byte other than 0 is true; in memory it must be 1.
+            for i in 0..<layout.count where start.load(fromByteOffset: i, as: UInt8.self) > 1 {
+                throw SafetensorsError("\(name) is BOOL and has a byte other than 0 and 1")
+            }
+        }
+        if Int(bitPattern: start) % dtype.byteCount == 0 {
+            let storage = Storage(readOnly: start, byteCount: entry.range.count, owner: file)
+            return Tensor(raw: RawTensor(storage: storage, layout: layout, offset: 0, dtype: dtype))
+        }
+        let copy = RawTensor(layout, dtype)
+        if entry.range.count > 0 { copy.pointer.copyMemory(from: start, byteCount: entry.range.count) }
+        return Tensor(raw: copy)
+    }
+
+    /// All tensors by name.
+    public func tensors() throws -> [String: Tensor] {
+        try Dictionary(uniqueKeysWithValues: names.map { ($0, try tensor($0)) })
+    }
+}
+
+/// Writes tensors as a safetensors file; the old file, if any, stays until the new one is complete.
+public func saveSafetensors(_ tensors: [String: Tensor], to path: String, metadata: [String: String] = [:]) throws {
+    // The reference's order: larger elements first, so that all are aligned; then by name.
+    let sorted = tensors.sorted { ($1.value.dtype.byteCount, $0.key) < ($0.value.dtype.byteCount, $1.key) }
+    var header = "{"
+    if !metadata.isEmpty {
+        header += "\"__metadata__\":{"
+        header += metadata.sorted { $0.key < $1.key }.map { "\(quoted($0.key)):\(quoted($0.value))" }.joined(separator: ",")
+        header += "}"
+    }
+    var offset = 0
+    for (name, tensor) in sorted {
+        let end = offset + tensor.count * tensor.dtype.byteCount
+        if header.utf8.count > 1 { header += "," }
+        let shape = tensor.shape.map(String.init).joined(separator: ",")
+        header += "\(quoted(name)):{\"dtype\":\"\(tensor.dtype.safetensorsName)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
+        offset = end
+    }
+    header += "}"
+    header += String(repeating: " ", count: (8 - header.utf8.count % 8) % 8)
+    if header.utf8.count > SafetensorsHeader.largestHeader { throw SafetensorsError("a header of \(header.utf8.count) bytes") }
+    var file = try AtomicFile(path)
+    try withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { try file.write($0) }
+    try Array(header.utf8).withUnsafeBytes { try file.write($0) }
+    for (_, tensor) in sorted {
+        try tensor.detached().to(device: .cpu).withUnsafeBytes { try file.write($0) }
+    }
+    try file.commit()
+}
+
+private func quoted(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": result += "\\\""
+        case "\\": result += "\\\\"
+        case _ where scalar.value < 0x20:
+            let digits = String(scalar.value, radix: 16)
+            result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        default: result.unicodeScalars.append(scalar)
+        }
+    }
+    return result + "\""
+}
+
+extension Module {
+    /// Writes parameters and buffers as a safetensors file.
+    public func save(_ path: String) throws { try saveSafetensors(stateDict, to: path, metadata: ["format": "pt"]) }
+
+    /// Reads parameters and buffers from a safetensors file. Nothing changes unless everything fits.
+    public func load(_ path: String, strict: Bool = true) throws {
+        try loadStateDict(SafetensorsFile(path).tensors(), strict: strict)
+    }
+}
