@@ -57,9 +57,15 @@ struct MiniGPT: ParsableCommand {
         }
         if width % heads != 0 { throw ValidationError("--heads \(heads) does not divide --width \(width)") }
         if !(0..<1).contains(dropout) { throw ValidationError("--dropout is \(dropout); it must be in 0 ..< 1") }
-        if !(learningRate > 0 && learningRate.isFinite) { throw ValidationError("--learning-rate is \(learningRate); it must be above 0") }
-        if !(temperature >= 0 && temperature.isFinite) { throw ValidationError("--temperature is \(temperature); it must not be negative") }
-        if !(weightDecay >= 0 && weightDecay.isFinite) { throw ValidationError("--weight-decay is \(weightDecay); it must not be negative") }
+        if !(learningRate > 0 && learningRate.isFinite) {
+            throw ValidationError("--learning-rate is \(learningRate); it must be above 0")
+        }
+        if !(temperature >= 0 && temperature.isFinite) {
+            throw ValidationError("--temperature is \(temperature); it must not be negative")
+        }
+        if !(weightDecay >= 0 && weightDecay.isFinite) {
+            throw ValidationError("--weight-decay is \(weightDecay); it must not be negative")
+        }
         if prompt.isEmpty { throw ValidationError("--prompt is empty; give at least one character") }
     }
 

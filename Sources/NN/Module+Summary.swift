@@ -14,7 +14,8 @@ extension Module {
         let bytes = parameters.reduce(0) { $0 + $1.count * $1.dtype.byteCount }
         let megabytes = (Double(bytes) / 1e4).rounded() / 100
         lines.append(
-            "\(type(of: self)): \(parameterCount()) parameters (\(parameterCount(trainableOnly: true)) trainable), \(megabytes) MB")
+            "\(type(of: self)): \(parameterCount()) parameters (\(parameterCount(trainableOnly: true)) trainable), \(megabytes) MB"
+        )
         return lines.joined(separator: "\n")
     }
 }

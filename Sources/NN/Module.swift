@@ -92,7 +92,8 @@ open class Module: @unchecked Sendable {
         let parameters = namedParameters
         let buffers = namedBuffers
         let known = Dictionary(
-            uniqueKeysWithValues: parameters.map { ($0.name, $0.parameter.shape) } + buffers.map { ($0.name, $0.buffer.value.shape) })
+            uniqueKeysWithValues: parameters.map { ($0.name, $0.parameter.shape) }
+                + buffers.map { ($0.name, $0.buffer.value.shape) })
         var problem = StateDictError()
         for (name, shape) in known.sorted(by: { $0.key < $1.key }) {
             if let tensor = state[name] {

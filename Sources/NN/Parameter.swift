@@ -15,7 +15,8 @@ public final class Parameter: Sendable {
             if newValue.shape != tensor.shape || newValue.dtype != tensor.dtype {
                 fail(
                     "Parameter",
-                    "values of shape \(newValue.shape) and type \(newValue.dtype) for a parameter of shape \(shape) and type \(dtype)")
+                    "values of shape \(newValue.shape) and type \(newValue.dtype) for a parameter of shape \(shape) and type \(dtype)"
+                )
             }
             lock.withLock { tensor = Tensor(raw: newValue.raw, node: tensor.tapeNode) }
         }

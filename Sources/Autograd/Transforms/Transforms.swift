@@ -24,7 +24,9 @@ private func scalarOutput(_ operation: String, _ y: Tensor) -> Tensor {
 }
 
 /// Gradients that are zero where nothing depends on the input, detached unless recorded.
-private func pull(_ outputs: [Tensor], _ inputs: [Tensor], _ cotangents: [Tensor]?, _ record: Bool, retain: Bool = false) -> [Tensor] {
+private func pull(_ outputs: [Tensor], _ inputs: [Tensor], _ cotangents: [Tensor]?, _ record: Bool, retain: Bool = false)
+    -> [Tensor]
+{
     let live = outputs.enumerated().filter { $0.element.requiresGrad }
     if live.isEmpty { return inputs.map { Tensor(zerosLike: $0) } }
     let found = gradients(

@@ -214,6 +214,10 @@ void tk_rmsprop(int dtype, void *p, const void *g, void *square_avg, void *grad_
 void tk_gemm(int dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
              int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
              int64_t batch, bool accumulate, const void *bias);
+/// The same for int64, wrapping.
+void tk_gemm_int64(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+                   int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
+                   int64_t batch, bool accumulate, const void *bias);
 
 // ---- attention over OpenBLAS: attention.c. f32 and f64 ----
 // q [batch, heads, q_len, dim], k and v [batch, kv_heads, kv_len, dim], given by strides for batch, head and position (dim is dense),

@@ -75,6 +75,13 @@ extension CPUBackend {
     // MARK: Products
 
     public func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?) {
+        if out.dtype == .int64 {
+            tk_gemm_int64(
+                plan.transposeA, plan.transposeB, Int64(plan.m), Int64(plan.n), Int64(plan.k), a.pointer, Int64(plan.lda),
+                Int64(plan.strideA), b.pointer, Int64(plan.ldb), Int64(plan.strideB), out.pointer, Int64(plan.n),
+                Int64(plan.strideC), Int64(plan.batch), plan.accumulate, bias?.pointer)
+            return
+        }
         tk_gemm(
             out.dtype.code, plan.transposeA, plan.transposeB, Int64(plan.m), Int64(plan.n), Int64(plan.k), a.pointer,
             Int64(plan.lda), Int64(plan.strideA), b.pointer, Int64(plan.ldb), Int64(plan.strideB), out.pointer,

@@ -9,7 +9,7 @@ public struct Axes: Sendable, ExpressibleByIntegerLiteral, ExpressibleByArrayLit
     public init(integerLiteral value: Int) { list = [value] }
     public init(arrayLiteral elements: Int...) { list = elements }
 
-    /// Sorted, non-negative and distinct.
+    /// Sorted, non-negative and distinct. A scalar takes the axis 0 (or -1) of the vector it could be, and has none.
     func resolved(_ operation: String, rank: Int) -> [Int] {
         guard let list else { return Array(0..<rank) }
         var result: [Int] = []
@@ -18,13 +18,13 @@ public struct Axes: Sendable, ExpressibleByIntegerLiteral, ExpressibleByArrayLit
             if result.contains(resolved) { fail(operation, "axis \(axis) is named twice in \(list)") }
             result.append(resolved)
         }
-        return result.sorted()
+        return rank == 0 ? [] : result.sorted()
     }
 }
 
 @inline(__always)
 func resolveAxis(_ operation: String, _ axis: Int, rank: Int) -> Int {
-    let resolved = axis < 0 ? axis + rank : axis
+    let resolved = axis < 0 ? axis + Swift.max(rank, 1) : axis
     if resolved < 0 || resolved >= Swift.max(rank, 1) {
         fail(operation, "axis \(axis) is out of range for rank \(rank) (allowed: \(-rank) ..< \(rank))")
     }

@@ -1,7 +1,8 @@
 import CKernels
+
 #if canImport(Runtime)
-import Foundation
-import Runtime
+    import Foundation
+    import Runtime
 #endif
 
 /// A few return addresses, taken in some nanoseconds where an operation is recorded and turned into a source line only
@@ -50,13 +51,13 @@ enum Symbolizer {
 
     static func userLine(of addresses: [UInt]) -> String? {
         #if canImport(Runtime)
-        guard let frames = symbolicate(addresses)?.frames else { return nil }
-        for frame in frames {
-            guard let symbol = frame.symbol, let location = symbol.sourceLocation, location.line > 0 else { continue }
-            if isOurs(symbol.rawName) || isOurs(path: location.path) || location.path.hasPrefix("/<") { continue }
-            if isRuntime(symbol.rawName, location.path) { continue }
-            return "\(location.path.split(separator: "/").last.map(String.init) ?? location.path):\(location.line)"
-        }
+            guard let frames = symbolicate(addresses)?.frames else { return nil }
+            for frame in frames {
+                guard let symbol = frame.symbol, let location = symbol.sourceLocation, location.line > 0 else { continue }
+                if isOurs(symbol.rawName) || isOurs(path: location.path) || location.path.hasPrefix("/<") { continue }
+                if isRuntime(symbol.rawName, location.path) { continue }
+                return "\(location.path.split(separator: "/").last.map(String.init) ?? location.path):\(location.line)"
+            }
         #endif
         return nil
     }
@@ -79,25 +80,25 @@ enum Symbolizer {
     }
 
     #if canImport(Runtime)
-    /// A backtrace can only be captured or decoded; so the addresses are written in its serialised form, the compact
-    /// backtrace format of the Swift runtime (docs: CompactBacktraceFormat.md), and decoded.
-    private static func symbolicate(_ addresses: [UInt]) -> SymbolicatedBacktrace? {
-        var bytes: [UInt8] = [0b0000_0010]  // version 0, 64-bit words
-        for address in addresses {
-            bytes.append(0x20 | 0x08 | 7)  // a return address, absolute, 8 bytes, most significant first
-            for shift in stride(from: 56, through: 0, by: -8) {
-                bytes.append(UInt8(truncatingIfNeeded: address >> UInt(shift)))
+        /// A backtrace can only be captured or decoded; so the addresses are written in its serialised form, the compact
+        /// backtrace format of the Swift runtime (docs: CompactBacktraceFormat.md), and decoded.
+        private static func symbolicate(_ addresses: [UInt]) -> SymbolicatedBacktrace? {
+            var bytes: [UInt8] = [0b0000_0010]  // version 0, 64-bit words
+            for address in addresses {
+                bytes.append(0x20 | 0x08 | 7)  // a return address, absolute, 8 bytes, most significant first
+                for shift in stride(from: 56, through: 0, by: -8) {
+                    bytes.append(UInt8(truncatingIfNeeded: address >> UInt(shift)))
+                }
             }
+            guard let template = try? Backtrace.capture(limit: 1),
+                let encoded = try? JSONEncoder().encode(template),
+                var object = (try? JSONSerialization.jsonObject(with: encoded)) as? [String: Any]
+            else { return nil }
+            object["backtrace"] = Data(bytes).base64EncodedString().replacingOccurrences(of: "=", with: "")
+            guard let data = try? JSONSerialization.data(withJSONObject: object),
+                let backtrace = try? JSONDecoder().decode(Backtrace.self, from: data)
+            else { return nil }
+            return backtrace.symbolicated()
         }
-        guard let template = try? Backtrace.capture(limit: 1),
-            let encoded = try? JSONEncoder().encode(template),
-            var object = (try? JSONSerialization.jsonObject(with: encoded)) as? [String: Any]
-        else { return nil }
-        object["backtrace"] = Data(bytes).base64EncodedString().replacingOccurrences(of: "=", with: "")
-        guard let data = try? JSONSerialization.data(withJSONObject: object),
-            let backtrace = try? JSONDecoder().decode(Backtrace.self, from: data)
-        else { return nil }
-        return backtrace.symbolicated()
-    }
     #endif
 }

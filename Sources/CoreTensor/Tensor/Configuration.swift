@@ -1,9 +1,10 @@
 import CKernels
 import COpenBLAS
+
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// What the library runs on and with. Printing it gives a short report.

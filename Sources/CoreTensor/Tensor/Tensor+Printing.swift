@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 extension Tensor: CustomStringConvertible {
@@ -20,7 +20,8 @@ extension Tensor: CustomStringConvertible {
             }
             let size = shape[axis]
             let cut = size > 2 * edge && edge != Tensor.wholeAxis
-            let parts: [String] = (cut ? 2 * edge : size) == 0 ? [] : (0..<(cut ? 2 * edge : size)).map { _ in render(axis + 1, indent + 1) }
+            let parts: [String] =
+                (cut ? 2 * edge : size) == 0 ? [] : (0..<(cut ? 2 * edge : size)).map { _ in render(axis + 1, indent + 1) }
             let separator = axis == rank - 1 ? ", " : ",\n" + String(repeating: " ", count: indent + 1)
             if cut {
                 return "[" + (parts[..<edge] + ["..."] + parts[edge...]).joined(separator: separator) + "]"

@@ -65,7 +65,9 @@ public struct Checkpoint {
         guard let header = try? JSONDecoder().decode(Header.self, from: Data(json.utf8)) else {
             throw CheckpointError("\(path): the checkpoint's header cannot be read")
         }
-        if header.version != 1 { throw CheckpointError("\(path): version \(header.version) of the checkpoint format is not known here") }
+        if header.version != 1 {
+            throw CheckpointError("\(path): version \(header.version) of the checkpoint format is not known here")
+        }
         model = [:]
         var state: [String: Tensor] = [:]
         for name in file.names {

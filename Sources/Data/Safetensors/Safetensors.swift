@@ -39,7 +39,9 @@ public struct SafetensorsFile: Sendable {
     /// A tensor of the file, seeing the mapped bytes (a copy if they are not aligned for its type).
     public func tensor(_ name: String) throws -> Tensor {
         guard let entry = index[name] else { throw SafetensorsError("there is no tensor \(name)") }
-        guard let dtype = DType.safetensors(entry.type) else { throw SafetensorsError("\(name) has the type \(entry.type), which no tensor has") }
+        guard let dtype = DType.safetensors(entry.type) else {
+            throw SafetensorsError("\(name) has the type \(entry.type), which no tensor has")
+        }
         let layout = Layout(shape: entry.shape)
         let start = file.bytes.baseAddress! + header.dataStart + entry.range.lowerBound
         if dtype == .bool {
@@ -78,7 +80,8 @@ public func saveSafetensors(_ tensors: [String: Tensor], to path: String, metada
         let end = offset + tensor.count * tensor.dtype.byteCount
         if header.utf8.count > 1 { header += "," }
         let shape = tensor.shape.map(String.init).joined(separator: ",")
-        header += "\(quoted(name)):{\"dtype\":\"\(tensor.dtype.safetensorsName)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
+        header +=
+            "\(quoted(name)):{\"dtype\":\"\(tensor.dtype.safetensorsName)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
         offset = end
     }
     header += "}"

@@ -38,7 +38,9 @@ public struct SafetensorsHeader: Sendable, Equatable {
     public init(_ file: UnsafeRawBufferPointer) throws {
         guard file.count >= 8 else { throw SafetensorsError("\(file.count) bytes are too short for a header") }
         let length = file.loadUnaligned(as: UInt64.self).littleEndian
-        if length > UInt64(Self.largestHeader) { throw SafetensorsError("a header of \(length) bytes; at most \(Self.largestHeader)") }
+        if length > UInt64(Self.largestHeader) {
+            throw SafetensorsError("a header of \(length) bytes; at most \(Self.largestHeader)")
+        }
         let headerLength = Int(length)
         if headerLength < 2 || headerLength > file.count - 8 {
             throw SafetensorsError("a header of \(headerLength) bytes in a file of \(file.count)")
@@ -65,7 +67,8 @@ public struct SafetensorsHeader: Sendable, Equatable {
             }
             let (bits, overflow) = count.multipliedReportingOverflow(by: Self.bits[entry.type]!)
             if overflow || bits % 8 != 0 || bits / 8 != entry.range.count {
-                throw SafetensorsError("\(entry.name) of shape \(entry.shape) and type \(entry.type) has \(entry.range.count) bytes")
+                throw SafetensorsError(
+                    "\(entry.name) of shape \(entry.shape) and type \(entry.type) has \(entry.range.count) bytes")
             }
             end = entry.range.upperBound
         }
@@ -73,7 +76,8 @@ public struct SafetensorsHeader: Sendable, Equatable {
     }
 }
 
-/// A strict parser of the header's grammar: one JSON object of objects, with no nesting beyond it.
+/// A strict parser of the header's grammar: one JSON object of objects. General JSON parsers do not say when a name comes
+/// twice, and build values before anything is checked.
 private struct HeaderParser {
     private let bytes: UnsafeRawBufferPointer
     private var position = 0
@@ -88,6 +92,7 @@ private struct HeaderParser {
         try object { parser, name in
             if !names.insert(name).inserted { throw SafetensorsError("\(name) is named twice") }
             if name == "__metadata__" {
+                if parser.skipWord("null") { return }
                 try parser.object { parser, key in
                     if metadata.updateValue(try parser.string(), forKey: key) != nil {
                         throw SafetensorsError("the metadata has \(key) twice")
@@ -113,7 +118,8 @@ private struct HeaderParser {
             case "dtype" where type == nil: type = try parser.string()
             case "shape" where shape == nil: shape = try parser.integers()
             case "data_offsets" where offsets == nil: offsets = try parser.integers()
-            default: throw SafetensorsError("\(name) has an unexpected or repeated field \(key)")
+            case "dtype", "shape", "data_offsets": throw SafetensorsError("\(name) has \(key) twice")
+            default: try parser.skipValue()
             }
         }
         guard let type, let shape, let offsets else { throw SafetensorsError("\(name) lacks dtype, shape or data_offsets") }
@@ -156,6 +162,38 @@ private struct HeaderParser {
             try member(&self, key)
         } while next(is: ",")
         try expect("}")
+    }
+
+    /// Passes over a word and answers whether it was there.
+    mutating func skipWord(_ word: String) -> Bool {
+        skipSpace()
+        let end = position + word.utf8.count
+        guard end <= bytes.count, bytes[position..<end].elementsEqual(word.utf8) else { return false }
+        position = end
+        return true
+    }
+
+    /// Passes over any value: the fields that other writers add.
+    private mutating func skipValue(depth: Int = 0) throws {
+        if depth > 32 { throw SafetensorsError("values nest too deeply at byte \(position) of the header") }
+        skipSpace()
+        if position >= bytes.count { throw SafetensorsError("the header ends in the middle of a value") }
+        switch bytes[position] {
+        case UInt8(ascii: "{"): try object { parser, _ in try parser.skipValue(depth: depth + 1) }
+        case UInt8(ascii: "["):
+            position += 1
+            if next(is: "]") { return }
+            repeat { try skipValue(depth: depth + 1) } while next(is: ",")
+            try expect("]")
+        case UInt8(ascii: "\""): _ = try string()
+        default:
+            if skipWord("true") || skipWord("false") || skipWord("null") { return }
+            let start = position
+            while position < bytes.count, "+-.0123456789Ee".utf8.contains(bytes[position]) { position += 1 }
+            if Double(String(decoding: bytes[start..<position], as: UTF8.self)) == nil {
+                throw SafetensorsError("no value at byte \(start) of the header")
+            }
+        }
     }
 
     private mutating func integers() throws -> [Int] {
@@ -226,10 +264,14 @@ private struct HeaderParser {
             }
             position += 2
             let low = try hex()
-            if !(0xDC00..<0xE000).contains(low) { throw SafetensorsError("half a surrogate pair at byte \(position) of the header") }
+            if !(0xDC00..<0xE000).contains(low) {
+                throw SafetensorsError("half a surrogate pair at byte \(position) of the header")
+            }
             unit = 0x10000 + (unit - 0xD800) << 10 + (low - 0xDC00)
         }
-        guard let scalar = Unicode.Scalar(unit) else { throw SafetensorsError("half a surrogate pair at byte \(position) of the header") }
+        guard let scalar = Unicode.Scalar(unit) else {
+            throw SafetensorsError("half a surrogate pair at byte \(position) of the header")
+        }
         utf8 += Array(String(Character(scalar)).utf8)
     }
 

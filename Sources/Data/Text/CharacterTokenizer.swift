@@ -22,7 +22,9 @@ public struct CharacterTokenizer: Sendable, Equatable {
     /// A saved vocabulary: every scalar once, in order.
     public init(restoring vocabulary: String) throws {
         let scalars = Array(vocabulary.unicodeScalars)
-        if Set(scalars).count != scalars.count || scalars.isEmpty { throw TokenizerError("the vocabulary is empty or names a character twice") }
+        if Set(scalars).count != scalars.count || scalars.isEmpty {
+            throw TokenizerError("the vocabulary is empty or names a character twice")
+        }
         self.init(vocabulary: scalars)
     }
 
@@ -38,7 +40,8 @@ public struct CharacterTokenizer: Sendable, Equatable {
         result.reserveCapacity(text.utf8.count)
         for (position, scalar) in text.unicodeScalars.enumerated() {
             guard let id = ids[scalar] else {
-                throw TokenizerError("character \(String(reflecting: Character(scalar))) at position \(position) is not in the vocabulary")
+                throw TokenizerError(
+                    "character \(String(reflecting: Character(scalar))) at position \(position) is not in the vocabulary")
             }
             result.append(id)
         }

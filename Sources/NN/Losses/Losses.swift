@@ -1,9 +1,10 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
 import CoreTensor
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
 /// How the losses of single elements become one result.
 public enum Reduction: String, Sendable { case mean, sum, none }
@@ -26,16 +27,8 @@ public func crossEntropy(
     _ logits: Tensor, _ labels: Tensor, ignoreIndex: Int = -100, labelSmoothing: Double = 0,
     reduction: Reduction = .mean, classAxis: Int = -1
 ) -> Tensor {
-    if logits.rank == 0 { fail("crossEntropy", "logits need an axis of classes, not shape []") }
     if !(0...1).contains(labelSmoothing) { fail("crossEntropy", "labelSmoothing \(labelSmoothing); must be in 0 ... 1") }
-    var order = Array(0..<logits.rank)
-    let axis = classAxis < 0 ? classAxis + logits.rank : classAxis
-    if !order.contains(axis) { fail("crossEntropy", "class axis \(classAxis) is out of range for logits \(logits.shape)") }
-    order.append(order.remove(at: axis))
-    let last = logits.permuted(order)
-    if labels.shape != Array(last.shape.dropLast()) {
-        fail("crossEntropy", "labels of shape \(labels.shape) do not fit logits of shape \(logits.shape)")
-    }
+    let last = classesLast("crossEntropy", logits, labels, classAxis)
     let rows = crossEntropyRows(
         last.reshaped([labels.count, last.shape.last!]), labels.reshaped([labels.count]), ignoreIndex: ignoreIndex,
         labelSmoothing: labelSmoothing)
@@ -46,16 +39,29 @@ public func crossEntropy(
     }
 }
 
-/// Negative log-likelihood of log-probabilities: `[..., classes]` and integer labels `[...]`.
-public func nllLoss(
-    _ logProbabilities: Tensor, _ labels: Tensor, ignoreIndex: Int = -100, reduction: Reduction = .mean
-) -> Tensor {
-    if labels.shape != Array(logProbabilities.shape.dropLast()) || logProbabilities.rank == 0 {
-        fail("nllLoss", "labels of shape \(labels.shape) do not fit log-probabilities of shape \(logProbabilities.shape)")
+/// Scores with the axis of the classes moved to the end, checked against their labels.
+private func classesLast(_ operation: String, _ scores: Tensor, _ labels: Tensor, _ classAxis: Int) -> Tensor {
+    if scores.rank == 0 { fail(operation, "scores need an axis of classes, not shape []") }
+    var order = Array(0..<scores.rank)
+    let axis = classAxis < 0 ? classAxis + scores.rank : classAxis
+    if !order.contains(axis) { fail(operation, "class axis \(classAxis) is out of range for scores \(scores.shape)") }
+    order.append(order.remove(at: axis))
+    let last = axis == scores.rank - 1 ? scores : scores.permuted(order)
+    if labels.shape != Array(last.shape.dropLast()) {
+        fail(operation, "scores \(scores.shape) with classes on axis \(axis) do not fit labels \(labels.shape)")
     }
+    return last
+}
+
+/// Negative log-likelihood of log-probabilities: `[..., classes]` and integer labels `[...]`, with the options of
+/// ``crossEntropy(_:_:ignoreIndex:labelSmoothing:reduction:classAxis:)``.
+public func nllLoss(
+    _ logProbabilities: Tensor, _ labels: Tensor, ignoreIndex: Int = -100, reduction: Reduction = .mean, classAxis: Int = -1
+) -> Tensor {
+    let last = classesLast("nllLoss", logProbabilities, labels, classAxis)
     let kept = labels .!= ignoreIndex
     let safe = which(kept, labels, Tensor(zerosLike: labels))
-    let picked = logProbabilities.gathered(axis: -1, index: safe.unsqueezed(-1)).squeezed(-1)
+    let picked = last.gathered(axis: -1, index: safe.unsqueezed(-1)).squeezed(-1)
     let loss = -(picked.maskedFill(.!kept, 0))
     return reduction == .mean ? loss.sum() / kept.sum().to(loss.dtype) : reduce(loss, reduction)
 }
@@ -103,8 +109,8 @@ public func bceWithLogits(
 /// e to the loss: the perplexity of a mean negative log-likelihood in nats.
 public func perplexity(_ meanLoss: Double) -> Double {
     #if canImport(Glibc)
-    return Glibc.exp(meanLoss)
+        return Glibc.exp(meanLoss)
     #else
-    return Musl.exp(meanLoss)
+        return Musl.exp(meanLoss)
     #endif
 }

@@ -115,6 +115,12 @@ public func softplus(_ x: Tensor) -> Tensor {
     }
 }
 
+/// ln(1 + e^(βx)) / β, and x itself where βx is above `threshold`, as PyTorch's. Elementwise.
+public func softplus(_ x: Tensor, beta: Double, threshold: Double = 20) -> Tensor {
+    if !(beta > 0) { fail("softplus", "beta \(beta); must be above 0") }
+    return which(x * beta .> threshold, x, softplus(x * beta) / beta)
+}
+
 final class LogSigmoidBackward: ActivationBackward, @unchecked Sendable {
     override func vjp(_ g: Tensor, input: Int) -> Tensor? { fused(.logSigmoid, g) { x in sigmoid(-x) } }
 }

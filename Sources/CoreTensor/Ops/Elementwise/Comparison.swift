@@ -104,12 +104,9 @@ public func which<S: TensorScalar>(_ condition: Tensor, _ a: S, _ b: Tensor) -> 
 }
 
 extension Tensor {
-    /// `value` where the mask (broadcast to this shape) holds, the element itself elsewhere.
+    /// `value` where the mask holds, the element itself elsewhere, broadcast together. The type stays this tensor's.
     public func maskedFill<S: TensorScalar>(_ mask: Tensor, _ value: S) -> Tensor {
         let value = Tensor(raw: scalarRaw(value.asDouble, value.asInt, dtype, device))
-        if broadcastShape(mask.shape, shape) != shape {
-            fail("maskedFill", "the mask \(mask.shape) does not broadcast to \(shape)")
-        }
         return which(mask, value, self)
     }
 }

@@ -95,8 +95,11 @@ final class ClampBackward: Node, @unchecked Sendable {
 }
 
 extension Tensor {
-    /// Every element moved into `[low, high]`; NaN stays.
+    /// Every element moved into `[low, high]`; NaN stays. Integers with a fraction as a bound become `float32`.
     public func clamped(min low: Double = -.infinity, max high: Double = .infinity) -> Tensor {
+        if !dtype.isFloatingPoint && [low, high].contains(where: { $0.isFinite && $0 != $0.rounded() }) {
+            return to(.float32).clamped(min: low, max: high)
+        }
         let x = raw.contiguous()
         let out = RawTensor(x.layout, dtype, device)
         out.backend.clamp(x, out, low: low, high: high)

@@ -92,13 +92,13 @@ func scatterAdd(_ x: Tensor, axis: Int, index: Tensor, into shape: Shape) -> Ten
 
 extension Tensor {
     /// `out[i, j, k] = self[i, index[i, j, k], k]` for axis 1, and so on (PyTorch's `gather`). The index has this tensor's
-    /// rank; its other axes may be shorter.
+    /// rank (a scalar counts as a vector of one); its other axes may be shorter. An empty index gives an empty result.
     public func gathered(axis: Int, index: Tensor) -> Tensor {
-        if index.rank != rank { fail("gather", "an index of shape \(index.shape) for a tensor of shape \(shape)") }
-        if rank == 0 {
-            _ = checkedIndices("gather", index, limit: 1, what: "index")
-            return self
+        if index.count == 0 { return reshaped([count]).narrowed(axis: 0, start: 0, length: 0).reshaped(index.shape) }
+        if rank + index.rank == 1 || rank + index.rank == 0 {
+            return reshaped([count]).gathered(axis: axis, index: index.reshaped([index.count])).reshaped(index.shape)
         }
+        if index.rank != rank { fail("gather", "an index of shape \(index.shape) for a tensor of shape \(shape)") }
         let axis = resolveAxis("gather", axis, rank: rank)
         var source = self
         for other in 0..<rank where other != axis {

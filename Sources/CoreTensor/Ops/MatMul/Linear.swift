@@ -5,14 +5,21 @@ final class LinearBackward: Node, @unchecked Sendable {
         case 0: return matmul(g, saved(1))
         case 1:
             let x = saved(0)
-            return matmul(g.reshaped([-1, g.shape.last!]).transposed(), x.reshaped([-1, x.shape.last!]))
-        default: return g.reshaped([-1, g.shape.last!]).sum(0)
+            return matmul(rows(g).transposed(), rows(x))
+        default: return rows(g).sum(0)
         }
     }
+
+    private func rows(_ x: Tensor) -> Tensor { x.reshaped([x.shape.dropLast().reduce(1, *), x.shape.last!]) }
 }
 
-/// `x · weightᵀ + bias`: `[..., in] · [out, in]ᵀ + [out]` gives `[..., out]`. The layer ``Linear``'s function.
+/// `x · weightᵀ + bias`: `[..., in] · [out, in]ᵀ + [out]` gives `[..., out]`; a weight `[in]` (with a bias `[]`) gives
+/// `[...]`. The layer ``Linear``'s function.
 public func linear(_ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
+    if weight.rank == 1 && x.rank > 0 && x.shape.last! == weight.shape[0] {
+        let product = matmul(x, weight)
+        return bias.map { product + $0 } ?? product
+    }
     if weight.rank != 2 || x.rank == 0 || x.shape.last! != weight.shape[1] {
         fail("linear", "an input of shape \(x.shape) does not fit a weight of shape \(weight.shape) ([out, in])")
     }

@@ -105,7 +105,7 @@ private func matmul2(_ a: Tensor, _ b: Tensor) -> Tensor {
 /// Matrix product over the last two axes, batch axes broadcast: `[..., m, k] · [..., k, n]` gives `[..., m, n]`. A vector on
 /// the left is a row, on the right a column, and its axis is dropped again: `[k] · [k]` is the dot product.
 ///
-/// float16 and bfloat16 are multiplied in float32 and rounded once; integers in float64 (exact up to 2⁵³).
+/// float16 and bfloat16 are multiplied in float32 and rounded once; integers in int64, wrapping.
 public func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
     let (a, b) = promoted(a, b)
     if a.rank == 0 || b.rank == 0 {
@@ -120,9 +120,9 @@ public func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
     }
     requireSameDevice("matmul", a.raw, b.raw)
     switch a.dtype {
-    case .float32, .float64: break
+    case .float32, .float64, .int64: break
     case .float16, .bfloat16: return matmul(a.to(.float32), b.to(.float32)).to(a.dtype)
-    default: return matmul(a.to(.float64), b.to(.float64)).to(a.dtype)
+    default: return matmul(a.to(.int64), b.to(.int64)).to(a.dtype)
     }
     if a.rank > 1 && b.rank > 1 { return matmul2(a, b) }
     let product = matmul2(a.rank == 1 ? a.unsqueezed(0) : a, b.rank == 1 ? b.unsqueezed(1) : b)

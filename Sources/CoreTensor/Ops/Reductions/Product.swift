@@ -7,22 +7,24 @@ final class ProductBackward: Node, @unchecked Sendable {
         self.axes = axes
         super.init()
     }
-    // The product of the others, by products from the left and from the right: no division, so zeros are fine.
+    // The product of the others: the whole over each, or, where a factor is 0, by products from the left and from the right.
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let x = saved(0)
         let wide = expandReduced(g, kept: kept, to: shape)
-        if axes.isEmpty { return wide }
+        if axes.isEmpty || x.count == 0 { return wide }
+        if (x.detached() .!= 0).all().item(Bool.self) {
+            return wide * expandReduced(saved(1), kept: kept, to: shape) / x
+        }
         let others = shape.indices.filter { !axes.contains($0) }
         let order = others + axes
-        let flat = x.permuted(order).reshaped(others.map { shape[$0] } + [-1])
+        let flat = x.permuted(order).reshaped(others.map { shape[$0] } + [axes.reduce(1) { $0 * shape[$1] }])
         let n = flat.shape.last!
         let one = Tensor(ones: Array(flat.shape.dropLast()) + [1], dtype: x.dtype, device: x.device)
         var left = [one], right = [one]
-        for i in 0..<Swift.max(n - 1, 0) {
+        for i in 0..<n - 1 {
             left.append(left.last! * flat.narrowed(axis: -1, start: i, length: 1))
             right.append(right.last! * flat.narrowed(axis: -1, start: n - 1 - i, length: 1))
         }
-        if n == 0 { return Tensor(zeros: shape, dtype: x.dtype, device: x.device) }
         let rest = concatenate(zip(left, right.reversed()).map { $0 * $1 }, axis: -1)
         var inverse = order
         for (position, axis) in order.enumerated() { inverse[axis] = position }
@@ -41,6 +43,7 @@ extension Tensor {
             let node = ProductBackward(
                 kept: reduction.keptShape, shape: shape, axes: rank == 0 ? [] : axes.resolved("prod", rank: rank))
             node.save(x)
+            node.save(output: out)
             return node
         }
     }

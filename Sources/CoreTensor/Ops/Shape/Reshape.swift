@@ -7,21 +7,28 @@ final class ReshapeBackward: Node, @unchecked Sendable {
     override func vjp(_ g: Tensor, input: Int) -> Tensor? { g.reshaped(inputShape) }
 }
 
+/// The sizes with a -1 replaced by what is left of `count`; nil if there is no single -1 or nothing fits.
+private func filled(_ sizes: Shape, count: Int) -> Shape? {
+    guard let free = sizes.firstIndex(of: -1), sizes.lastIndex(of: -1) == free else { return nil }
+    var filled = sizes
+    filled[free] = 1
+    let known = filled.reduce(1, *)
+    if known == 0 || count % known != 0 { return nil }
+    filled[free] = count / known
+    return filled
+}
+
 extension Tensor {
     /// The same elements in another shape; one axis may be -1 (what is left). A view where the elements are dense.
     public func reshaped(_ shape: Shape) -> Tensor {
-        var target = shape
-        if let free = shape.firstIndex(of: -1) {
-            let known = shape.enumerated().reduce(1) { $1.offset == free ? $0 : $0 * $1.element }
-            if known == 0 || count % known != 0 || shape.lastIndex(of: -1) != free {
-                fail("reshape", "\(self.shape) (\(count) elements) does not divide into \(shape)")
-            }
-            target[free] = count / known
-        }
+        let target = filled(shape, count: count) ?? shape
         if target == self.shape { return self }
+        if target.contains(where: { $0 < 0 }) {
+            fail("reshape", "\(self.shape) (\(count) elements) does not divide into \(shape)")
+        }
         let layout = Layout(shape: target)
-        if layout.count != count || target.contains(where: { $0 < 0 }) {
-            fail("reshape", "\(self.shape) has \(count) elements, \(shape) has \(layout.count)")
+        if layout.count != count {
+            fail("reshape", "\(self.shape) has \(count) elements, which do not fit \(shape)")
         }
         return record(raw.contiguous().view(layout), self) { ReshapeBackward(self.shape) }
     }
@@ -36,10 +43,14 @@ extension Tensor {
         return reshaped(Array(shape[..<first]) + [shape[first...last].reduce(1, *)] + Array(shape[(last + 1)...]))
     }
 
-    /// One axis cut into several, always as a view: `[6]` into `[2, 3]`.
+    /// One axis cut into several, always as a view: `[6]` into `[2, 3]`; one size may be -1 (what is left).
     public func unflattened(_ axis: Int, into sizes: [Int]) -> Tensor {
         let axis = resolveAxis("unflatten", axis, rank: rank)
-        if sizes.reduce(1, *) != shape[axis] { fail("unflatten", "\(sizes) does not multiply to axis \(axis) of \(shape)") }
+        if rank == 0 { return reshaped(sizes) }
+        let sizes = filled(sizes, count: shape[axis]) ?? sizes
+        if sizes.contains(where: { $0 < 0 }) || sizes.reduce(1, *) != shape[axis] {
+            fail("unflatten", "\(sizes) does not multiply to axis \(axis) of \(shape)")
+        }
         var newShape = shape, newStrides = strides
         var step = strides[axis]
         var inner: [Int] = []

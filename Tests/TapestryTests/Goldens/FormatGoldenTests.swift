@@ -1,0 +1,57 @@
+import Foundation
+import Tapestry
+import TestSupport
+import Testing
+
+/// Types, files and worked examples of others.
+@Suite struct FormatGoldenTests {
+    /// `torch.result_type` of two tensors; where PyTorch has an `int16` we have `int32`.
+    @Test func promotion() throws {
+        let tables = try Goldens.json("dtypes/promotion.json")["tables"] as! [String: Any]
+        var checked = 0
+        for (pair, name) in tables["tensor_tensor"] as! [String: String] {
+            let names = pair.split(separator: ",").map(String.init)
+            guard let a = GoldenFile.dtype(names[0]), let b = GoldenFile.dtype(names[1]) else { continue }
+            let expected = GoldenFile.dtype(name) ?? .int32
+            #expect(a.promoted(with: b) == expected, "\(a) with \(b)")
+            #expect((Tensor(ones: [2], dtype: a) + Tensor(ones: [2], dtype: b)).dtype == expected, "\(a) + \(b)")
+            checked += 1
+        }
+        #expect(checked == 81)
+    }
+
+    @Test func safetensors() throws {
+        var read = 0
+        var refused = 0
+        for manifest in Goldens.manifests("formats") where manifest.lastPathComponent == "safetensors.json" {
+            let file = try GoldenFile(manifest)
+            for item in file.cases {
+                let name = item["name"] as! String
+                let path = manifest.deletingLastPathComponent().appendingPathComponent("safetensors/\(item["file"] as! String)")
+                    .path
+                if item["kind"] as! String == "read" {
+                    let opened = try SafetensorsFile(path)
+                    let expected = item["tensors"] as! [String: Any]
+                    #expect(opened.metadata == item["metadata"] as? [String: String] ?? [:], "\(name)")
+                    do {
+                        #expect(Set(opened.names) == Set(expected.keys), "\(name)")
+                        for (key, any) in expected {
+                            #expect(mismatch(try opened.tensor(key), try file.tensor(any), .exact) == nil, "\(name): \(key)")
+                        }
+                        read += 1
+                    } catch is Unsupported { continue }
+                } else if item["reference_accepts"] as! Bool {
+                    #expect(throws: Never.self, "\(name)") { _ = try SafetensorsFile(path) }
+                    read += 1
+                } else {
+                    let before = MemoryStatistics.current.peakBytesInUse
+                    #expect(throws: (any Error).self, "\(name)") { _ = try SafetensorsFile(path).tensors() }
+                    #expect(MemoryStatistics.current.peakBytesInUse <= before + 1 << 20, "\(name) cost memory")
+                    refused += 1
+                }
+            }
+        }
+        print("safetensors: \(read) read, \(refused) refused")
+        #expect(read >= 7 && refused >= 15)
+    }
+}

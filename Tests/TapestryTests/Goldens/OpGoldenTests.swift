@@ -1,0 +1,110 @@
+import Foundation
+import Tapestry
+import TestSupport
+import Testing
+
+/// PyTorch's operator samples: values, gradients and second-order gradients.
+@Suite struct OpGoldenTests {
+    @Test func operators() throws {
+        var passed = 0
+        var failures: [String] = []
+        var skipped: [String: Int] = [:]
+        for manifest in Goldens.manifests("opinfo") {
+            let file = try GoldenFile(manifest)
+            for item in file.cases where item["kind"] as? String == "op" {
+                let name = item["name"] as! String
+                do {
+                    if let wrong = try run(item, file) { failures.append("\(name): \(wrong)") } else { passed += 1 }
+                } catch let reason as Unsupported {
+                    skipped[reason.description, default: 0] += 1
+                }
+            }
+        }
+        for failure in failures { Issue.record("\(failure)") }
+        let reasons = skipped.sorted { $0.value > $1.value }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+        print("operators: \(passed) passed, \(failures.count) failed, \(skipped.values.reduce(0, +)) skipped (\(reasons))")
+        #expect(passed > 600)
+    }
+
+    private func run(_ item: [String: Any], _ file: GoldenFile) throws -> String? {
+        let op = item["op"] as! String
+        guard let function = OpTable.functions[op] else { throw Unsupported("operator \(op)") }
+        let gradient = item["grad"] as? [String: Any]
+        let wanted = (gradient?["inputs"] as? [[String: Any]] ?? []).filter {
+            ($0["grad"] as? [String: Any])?["k"] as? String == "tensor"
+        }
+        let paths = wanted.map { $0["path"] as! String }
+        let leaves = Set(paths)
+        let arguments = try (item["args"] as! [Any]).enumerated().map {
+            try file.value($1, path: "args.\($0)", leaves: leaves)
+        }
+        var named: [String: GoldenValue] = [:]
+        for (key, value) in item["kwargs"] as! [String: Any] {
+            named[key] = try file.value(value, path: "kwargs.\(key)", leaves: leaves)
+        }
+        let outputs = try function(GoldenCall(arguments, named))
+
+        // Values
+        let expected = try (item["outputs"] as! [Any]).flatMap { try file.value($0).tensors }
+        if outputs.count != expected.count { return "\(outputs.count) outputs, expected \(expected.count)" }
+        for (y, z) in zip(outputs, expected) {
+            var tolerance = Tolerance.standard(z.dtype)
+            if let spread = item["dev64"] { tolerance.absolute = max(tolerance.absolute, 4 * GoldenFile.number(spread)) }
+            if let wrong = mismatch(y, z, tolerance) { return wrong }
+        }
+
+        // Gradients
+        guard let gradient, !paths.isEmpty else { return nil }
+        let inputs = paths.map { find($0, arguments, named) }
+        var roots: [Tensor] = []
+        var cotangents: [Tensor] = []
+        for (y, v) in zip(outputs, gradient["cotangents"] as! [Any]) {
+            if case .tensor(let v) = try file.value(v), y.requiresGrad {
+                roots.append(y)
+                cotangents.append(v.asLeaf())
+            }
+        }
+        if roots.isEmpty { return "no output requires a gradient" }
+        let second = item["gradgrad"] as? [String: Any]
+        let found = gradients(of: roots, withRespectTo: inputs, gradients: cotangents, createGraph: second != nil)
+        for (k, g) in found.enumerated() {
+            let z = try file.tensor(wanted[k]["grad"])
+            let type = inputs[k].dtype
+            if let wrong = mismatch(g ?? Tensor(zerosLike: inputs[k]), z, .standard(type, .gradients)) {
+                return "gradient of \(paths[k]): \(wrong)"
+            }
+        }
+
+        // Gradients of gradients: of Σ ⟨v, G⟩
+        guard let second else { return nil }
+        let all = gradient["inputs"] as! [[String: Any]]
+        var sums: [Tensor] = []
+        var weights: [Tensor] = []
+        for (entry, v) in zip(all, second["v"] as! [Any]) {
+            guard let k = paths.firstIndex(of: entry["path"] as! String), let g = found[k], g.requiresGrad,
+                case .tensor(let v) = try file.value(v)
+            else { continue }
+            sums.append(g)
+            weights.append(v)
+        }
+        let results = sums.isEmpty ? inputs.map { _ in nil } : gradients(of: sums, withRespectTo: inputs, gradients: weights)
+        for entry in second["inputs"] as! [[String: Any]] {
+            guard let k = paths.firstIndex(of: entry["path"] as! String), case .tensor(let z) = try file.value(entry["grad"]!)
+            else {
+                continue
+            }
+            if let wrong = mismatch(results[k] ?? Tensor(zerosLike: inputs[k]), z, .standard(inputs[k].dtype, .second)) {
+                return "second gradient of \(paths[k]): \(wrong)"
+            }
+        }
+        return nil
+    }
+
+    private func find(_ path: String, _ arguments: [GoldenValue], _ named: [String: GoldenValue]) -> Tensor {
+        let parts = path.split(separator: ".").map(String.init)
+        var value = parts[0] == "args" ? arguments[Int(parts[1])!] : named[parts[1]]!
+        for part in parts[2...] { if case .list(let list) = value { value = list[Int(part)!] } }
+        guard case .tensor(let t) = value else { preconditionFailure("\(path) is no tensor") }
+        return t
+    }
+}

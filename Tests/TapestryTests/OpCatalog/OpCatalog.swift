@@ -1,0 +1,22 @@
+import Tapestry
+import TestSupport
+
+/// Every operation, by family. A new operation adds its row here and gets every check of ``OpCatalogTests``.
+enum OpCatalog {
+    static let rows: [OpRow] =
+        unary + activations + binary + logic + reductions + shapes + indexing + products + normalizations + losses
+
+    /// Shapes for anything elementwise: a matrix, a scalar, empty ones, and one longer than a vector register.
+    static let plainShapes: [[Int]] = [[2, 3], [], [0], [2, 0, 3], [37]]
+
+    /// Pairs of shapes that broadcast.
+    static let pairs: [([Int], [Int])] = [
+        ([2, 3], [2, 3]), ([2, 3], [3]), ([2, 1], [1, 3]), ([], [4]), ([3, 1, 2], [2, 1]), ([0, 3], [3]), ([], []), ([19], [19]),
+    ]
+
+    static func each(_ domain: ([Int]) -> Operand) -> [[Operand]] { plainShapes.map { [domain($0)] } }
+
+    static func eachPair(_ a: ([Int]) -> Operand, _ b: ([Int]) -> Operand) -> [[Operand]] { pairs.map { [a($0.0), b($0.1)] } }
+
+    static let allIntegers: [DType] = [.int64, .int32, .int8, .uint8]
+}

@@ -1,0 +1,105 @@
+import Tapestry
+import TestSupport
+
+/// One operation of the catalogue: what to call it with, and what is true of it. Every check runs from this row.
+struct OpRow: Sendable, CustomStringConvertible {
+    let name: String
+    /// Lists of arguments to try, sizes 0 and rank 0 among them.
+    let samples: [[Operand]]
+    let reference: Reference
+    /// Types, beside float64, whose result must agree with float64's on the same numbers.
+    var types: [DType] = [.float32, .float16, .bfloat16]
+    /// Integer types that the operation takes, with results equal to float64's.
+    var integerTypes: [DType] = []
+    /// How often it can be differentiated.
+    var orders = 2
+    /// Largest error in units of the standard tolerance of the type, where rounding piles up.
+    var slack = 1.0
+    let call: @Sendable ([Tensor]) -> Tensor
+
+    var description: String { name }
+
+    enum Reference: Sendable {
+        /// Elementwise with broadcasting.
+        case elements(@Sendable ([Double]) -> Double)
+        case arrays(@Sendable ([ReferenceArray]) -> ReferenceArray)
+        /// PyTorch's samples of the named operators, run by the golden tests.
+        case golden(String)
+    }
+
+    init(
+        _ name: String, _ samples: [[Operand]], _ reference: Reference, types: [DType] = [.float32, .float16, .bfloat16],
+        integers: [DType] = [], orders: Int = 2, slack: Double = 1, _ call: @escaping @Sendable ([Tensor]) -> Tensor
+    ) {
+        self.name = name
+        self.samples = samples
+        self.reference = reference
+        self.types = types
+        integerTypes = integers
+        self.orders = orders
+        self.slack = slack
+        self.call = call
+    }
+
+    /// The arguments of a sample, the same in every run.
+    func inputs(_ sample: Int) -> [Tensor] {
+        var seed: UInt64 = 14_695_981_039_346_656_037
+        for byte in name.utf8 { seed = (seed ^ UInt64(byte)) &* 1_099_511_628_211 }
+        let generator = RandomGenerator(seed: seed &+ UInt64(sample))
+        return samples[sample].map { $0.make(generator) }
+    }
+
+    func wanted(_ sample: Int) -> [Bool] { samples[sample].map(\.isDifferentiable) }
+}
+
+/// An argument to draw.
+struct Operand: Sendable {
+    enum Domain: Sendable {
+        case uniform(ClosedRange<Double>)
+        /// At least `gap` away from 0, to keep clear of a kink or pole.
+        case awayFromZero(gap: Double, to: Double)
+        /// All different, at least 0.1 apart, in random order.
+        case distinct
+        case integers(Range<Int>)
+        case boolean
+    }
+    let shape: [Int]
+    let domain: Domain
+
+    static func real(_ shape: [Int], _ range: ClosedRange<Double> = -2...2) -> Operand {
+        Operand(shape: shape, domain: .uniform(range))
+    }
+    static func nonzero(_ shape: [Int], gap: Double = 0.2, to limit: Double = 2) -> Operand {
+        Operand(shape: shape, domain: .awayFromZero(gap: gap, to: limit))
+    }
+    static func distinct(_ shape: [Int]) -> Operand { Operand(shape: shape, domain: .distinct) }
+    static func integers(_ shape: [Int], _ range: Range<Int>) -> Operand { Operand(shape: shape, domain: .integers(range)) }
+    static func boolean(_ shape: [Int]) -> Operand { Operand(shape: shape, domain: .boolean) }
+
+    var isDifferentiable: Bool {
+        switch domain {
+        case .integers, .boolean: false
+        default: true
+        }
+    }
+
+    func make(_ generator: RandomGenerator) -> Tensor {
+        let count = shape.reduce(1, *)
+        switch domain {
+        case .uniform(let range):
+            return Tensor(
+                uniform: shape, low: range.lowerBound, high: range.upperBound, dtype: .float64, generator: generator)
+        case .awayFromZero(let gap, let limit):
+            let size = Tensor(uniform: shape, low: gap, high: limit, dtype: .float64, generator: generator)
+            let side = Tensor(integers: 0..<2, shape: shape, generator: generator).to(.float64) * 2 - 1
+            return size * side
+        case .distinct:
+            let order = Tensor(permutation: count, generator: generator).to(.float64)
+            return (order * 0.1 - Double(count) * 0.05 + 0.017).reshaped(shape)
+        case .integers(let range):
+            return Tensor(integers: range, shape: shape, generator: generator)
+        case .boolean:
+            return Tensor(integers: 0..<2, shape: shape, generator: generator).to(.bool)
+        }
+    }
+}

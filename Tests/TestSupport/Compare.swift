@@ -1,0 +1,55 @@
+import Tapestry
+
+/// Tolerances: |a - b| ≤ atol + rtol |b|; NaN equals NaN.
+public struct Tolerance: Sendable {
+    public var relative: Double
+    public var absolute: Double
+    public init(relative: Double, absolute: Double) {
+        self.relative = relative
+        self.absolute = absolute
+    }
+
+    public static let exact = Tolerance(relative: 0, absolute: 0)
+
+    public enum Order { case values, gradients, second }
+
+    public static func standard(_ dtype: DType, _ order: Order = .values) -> Tolerance {
+        switch (dtype, order) {
+        case (.float64, .values): Tolerance(relative: 1e-9, absolute: 1e-10)
+        case (.float64, .gradients): Tolerance(relative: 1e-7, absolute: 1e-7)
+        case (.float64, .second): Tolerance(relative: 1e-6, absolute: 1e-6)
+        case (.float32, .values): Tolerance(relative: 2e-5, absolute: 1e-5)
+        case (.float32, _): Tolerance(relative: 1e-4, absolute: 1e-4)
+        case (.float16, _): Tolerance(relative: 2e-3, absolute: 1e-3)
+        case (.bfloat16, _): Tolerance(relative: 1.6e-2, absolute: 1e-2)
+        default: .exact
+        }
+    }
+}
+
+/// What is wrong with `actual`, or nil if it agrees with `expected` in shape, type and values.
+public func mismatch(_ actual: Tensor, _ expected: Tensor, _ tolerance: Tolerance? = nil, anyType: Bool = false) -> String? {
+    if actual.shape != expected.shape { return "shape \(actual.shape), expected \(expected.shape)" }
+    if !anyType && actual.dtype != expected.dtype { return "type \(actual.dtype), expected \(expected.dtype)" }
+    let tolerance = tolerance ?? .standard(expected.dtype)
+    if !expected.dtype.isFloatingPoint && tolerance.absolute == 0 {
+        let a = actual.detached().scalars(Int.self), b = expected.detached().scalars(Int.self)
+        guard let i = a.indices.first(where: { a[$0] != b[$0] }) else { return nil }
+        return "element \(i) is \(a[i]), expected \(b[i])"
+    }
+    let a = actual.detached().scalars(Double.self), b = expected.detached().scalars(Double.self)
+    var worst = 0.0
+    var place = -1
+    for i in a.indices {
+        if a[i] == b[i] || (a[i].isNaN && b[i].isNaN) { continue }
+        let allowed = tolerance.absolute + tolerance.relative * Swift.abs(b[i])
+        let error = Swift.abs(a[i] - b[i])
+        let excess = error.isNaN || error.isInfinite ? .infinity : error / Swift.max(allowed, .leastNonzeroMagnitude)
+        if excess > 1 && excess > worst {
+            worst = excess
+            place = i
+        }
+    }
+    if place < 0 { return nil }
+    return "element \(place) is \(a[place]), expected \(b[place]) (\(worst) times the tolerance)"
+}
