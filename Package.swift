@@ -37,6 +37,6 @@ let package = Package(
             ],
             path: "Benchmarks", exclude: ["RESULTS.md"]),
         .target(name: "TestSupport", dependencies: ["Tapestry"], path: "Tests/TestSupport"),
-        .testTarget(name: "TapestryTests", dependencies: ["Tapestry", "TestSupport"], path: "Tests/TapestryTests"),
+        .testTarget(name: "TapestryTests", dependencies: ["Tapestry", "TestSupport", "CKernels"], path: "Tests/TapestryTests"),
     ]
 )

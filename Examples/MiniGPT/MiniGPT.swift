@@ -13,17 +13,17 @@ struct MiniGPT: ParsableCommand {
     @Option(help: "Text file to train on; a tenth of it is held out. Default: eight plays by Shakespeare.")
     var data: String?
     @Option(help: "Width of the model.")
-    var width = 192
+    var width = 128
     @Option(help: "Number of layers.")
     var layers = 4
     @Option(help: "Attention heads; they divide the width.")
-    var heads = 6
+    var heads = 4
     @Option(help: "Context, in characters.")
-    var context = 96
+    var context = 64
     @Option(help: "Training steps.")
-    var steps = 1500
+    var steps = 6000
     @Option(help: "Sequences per step.")
-    var batch = 32
+    var batch = 16
     @Option(help: "Highest learning rate.")
     var learningRate = 3e-3
     @Option(help: "Steps of linear warm-up.")
@@ -35,7 +35,7 @@ struct MiniGPT: ParsableCommand {
     @Option(help: "Seed of all random numbers.")
     var seed: UInt64 = 1337
     @Option(help: "Steps between evaluations.")
-    var evaluateEvery = 250
+    var evaluateEvery = 500
     @Option(help: "Text to continue after training.")
     var prompt = "\n"
     @Option(help: "Sampling temperature; 0 takes the likeliest character.")
@@ -46,6 +46,19 @@ struct MiniGPT: ParsableCommand {
     var out: String?
     @Option(help: "Checkpoint to continue.")
     var resume: String?
+
+    /// One line and exit code 1 for whatever is wrong, options included.
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            if exitCode(for: error).isSuccess || error is ExitCode { exit(withError: error) }
+            let text = message(for: error).split(separator: "\n").first.map(String.init) ?? "\(error)"
+            FileHandle.standardError.write(Data("MiniGPT: \(text)\n".utf8))
+            exit(withError: ExitCode(1))
+        }
+    }
 
     func validate() throws {
         for (name, value) in [
@@ -70,22 +83,13 @@ struct MiniGPT: ParsableCommand {
     }
 
     func run() throws {
-        do { try train() } catch let error as ExitCode {
-            throw error
-        } catch {
-            FileHandle.standardError.write(Data("MiniGPT: \(error)\n".utf8))
-            throw ExitCode(1)
-        }
-    }
-
-    private func train() throws {
         let text = try readText(data ?? Self.bundledText)
         let tokenizer = CharacterTokenizer(text)
         let promptTokens = try tokenizer.encode(prompt)
         let tokens = try tokenizer.encode(text)
-        let held = tokens.count / 10
-        var batches = try TokenWindows(Array(tokens.dropLast(held)), length: context, batchSize: batch, seed: seed)
-        let validation = try TokenWindows(Array(tokens.suffix(held)), length: context, batchSize: batch, seed: seed)
+        let (training, heldOut) = Self.split(tokens)
+        var batches = try TokenWindows(training, length: context, batchSize: batch, seed: seed)
+        let validation = try TokenWindows(heldOut, length: context, batchSize: batch, seed: seed)
         if let out { try checkWritable(out) }
 
         manualSeed(seed)
@@ -154,6 +158,18 @@ struct MiniGPT: ParsableCommand {
             fflush(nil)
         }
         print()
+    }
+
+    /// A tenth is held out: the last tenth of each twentieth, so that it is taken from all over the text and not from one play.
+    private static func split(_ tokens: [Int]) -> (training: [Int], heldOut: [Int]) {
+        var training: [Int] = [], heldOut: [Int] = []
+        for part in 0..<20 {
+            let range = (tokens.count * part / 20)..<(tokens.count * (part + 1) / 20)
+            let cut = range.upperBound - range.count / 10
+            training += tokens[range.lowerBound..<cut]
+            heldOut += tokens[cut..<range.upperBound]
+        }
+        return (training, heldOut)
     }
 
     /// Mean loss per character over the held-out text.

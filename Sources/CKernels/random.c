@@ -7,9 +7,8 @@
 
 #pragma clang fp contract(off)
 
-static void philox(uint64_t seed, uint64_t counter, uint32_t out[4]) {
-    uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = 0, c3 = 0;
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+void tk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
+    uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0], k1 = key[1];
     for (int r = 0; r < 10; r++) {
         uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
         uint32_t n0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0, n2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
@@ -26,6 +25,11 @@ static void philox(uint64_t seed, uint64_t counter, uint32_t out[4]) {
     out[3] = c3;
 }
 
+static void philox(uint64_t seed, uint64_t position, uint32_t out[4]) {
+    uint32_t counter[4] = { (uint32_t)position, (uint32_t)(position >> 32), 0, 0 }, key[2] = { (uint32_t)seed, (uint32_t)(seed >> 32) };
+    tk_philox4x32(counter, key, out);
+}
+
 enum { BLOCK = 1024 };
 
 /// Words [start, start + n) of the stream; start is a multiple of 4.
@@ -37,8 +41,6 @@ static void words(uint64_t seed, uint64_t offset, int64_t start, uint32_t *out, 
         memcpy(out + i, w, (size_t)(m * 4));
     }
 }
-
-void tk_random_bits(uint64_t seed, uint64_t offset, uint32_t *out, int64_t n) { words(seed, offset, 0, out, n); }
 
 typedef struct {
     int dtype;

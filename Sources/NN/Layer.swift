@@ -10,7 +10,7 @@ public protocol Layer: Module {
 /// ```swift
 /// let model = Sequential(Linear(2, 8), ReLU(), Linear(8, 1))
 /// ```
-public final class Sequential: Module, Layer, @unchecked Sendable {
+public final class Sequential: Module, Layer {
     public let layers: [any Layer]
 
     public init(_ layers: any Layer...) { self.layers = layers }

@@ -12,7 +12,7 @@ import CoreTensor
 ///
 /// Properties are found by reflection, also in arrays, dictionaries, optionals and tuples; their names make the parameters'
 /// names: `hidden.weight`, `blocks.0.attention.query.bias`.
-open class Module: @unchecked Sendable {
+open class Module {
     /// Whether layers such as dropout behave as in training. Set it with ``train(_:)`` and ``eval()``.
     public private(set) final var isTraining = true
 

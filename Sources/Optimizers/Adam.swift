@@ -3,7 +3,7 @@ import NN
 
 /// Adam (Kingma and Ba, 2015): m ← β₁m + (1-β₁)g, v ← β₂v + (1-β₂)g², p ← p - lr m̂ / (√v̂ + ε), with bias-corrected m̂ and v̂.
 /// Weight decay is added to the gradient; ``AdamW`` decouples it.
-open class Adam: Optimizer, @unchecked Sendable {
+open class Adam: Optimizer {
     public final let betas: (Double, Double)
     public final let epsilon: Double
     /// Uses the largest v so far (Reddi et al., 2018).
@@ -66,7 +66,7 @@ open class Adam: Optimizer, @unchecked Sendable {
 }
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019): p ← p (1 - lr λ) before the step.
-public final class AdamW: Adam, @unchecked Sendable {
+public final class AdamW: Adam {
     public convenience init(
         _ parameters: [Parameter], learningRate: Double = 1e-3, betas: (Double, Double) = (0.9, 0.999),
         epsilon: Double = 1e-8, weightDecay: Double = 1e-2, amsgrad: Bool = false, maximize: Bool = false

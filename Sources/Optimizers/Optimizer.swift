@@ -25,7 +25,7 @@ public struct ParameterGroup: Sendable {
 }
 
 /// What all optimizers share: groups, the state of each parameter, saving and loading. A subclass gives one update.
-open class Optimizer: @unchecked Sendable {
+open class Optimizer {
     /// A group with its numbers settled.
     public struct Group: Sendable {
         public let parameters: [Parameter]

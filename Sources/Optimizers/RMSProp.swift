@@ -3,7 +3,7 @@ import NN
 
 /// RMSProp (Tieleman and Hinton, 2012) as PyTorch defines it: s ← α s + (1-α) g², p ← p - lr g / (√s + ε); `centered` subtracts
 /// the squared mean of the gradient, `momentum` averages the steps.
-public final class RMSProp: Optimizer, @unchecked Sendable {
+public final class RMSProp: Optimizer {
     public let alpha: Double
     public let epsilon: Double
     public let momentum: Double

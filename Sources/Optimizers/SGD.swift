@@ -4,7 +4,7 @@ import NN
 /// Stochastic gradient descent, with momentum in PyTorch's form v ← μ v + (1 - τ) g (τ: dampening), p ← p - lr v, or Nesterov's.
 ///
 /// The exponential-average form of momentum, v ← β v + (1 - β) g, is ``averaged(_:learningRate:beta:weightDecay:)``.
-public final class SGD: Optimizer, @unchecked Sendable {
+public final class SGD: Optimizer {
     public let momentum: Double
     public let dampening: Double
     public let nesterov: Bool

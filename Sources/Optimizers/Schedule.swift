@@ -67,7 +67,7 @@ public struct Schedule: Sendable {
 }
 
 /// Sets an optimizer's learning rates by a schedule.
-public final class LearningRateScheduler: @unchecked Sendable {
+public final class LearningRateScheduler {
     private let optimizer: Optimizer
     public let schedule: Schedule
     /// The step whose rates are in force. Setting it moves there, as when training is resumed.

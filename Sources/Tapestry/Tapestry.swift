@@ -4,3 +4,7 @@
 @_exported import NN
 @_exported import Optimizers
 @_exported import Transformers
+
+/// What the library runs on and with: `print(Tapestry.configuration)` shows versions, instruction set, BLAS kernels, threads, and
+/// warnings about settings that hold it back.
+public var configuration: Configuration { .current }

@@ -2,7 +2,7 @@ import CoreTensor
 import NN
 
 /// A decoder-only transformer (Radford et al., 2019): token and position embeddings, pre-norm blocks, a tied output head.
-public final class GPT: Module, @unchecked Sendable {
+public final class GPT: Module {
     public struct Configuration: Sendable, Codable, Equatable {
         public var vocabulary: Int
         /// The longest sequence, in tokens.

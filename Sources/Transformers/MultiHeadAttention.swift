@@ -4,7 +4,7 @@ import NN
 /// Causal (or full) self-attention with several heads (Vaswani et al., 2017): `[batch, sequence, model]` to the same shape.
 ///
 /// One projection makes queries, keys and values, `qkv` with weight `[3 · model, model]`; `output` mixes the heads.
-public final class MultiHeadAttention: Module, Layer, @unchecked Sendable {
+public final class MultiHeadAttention: Module, Layer {
     public let qkv: Linear
     public let output: Linear
     public let dropout: Dropout

@@ -5,7 +5,7 @@ import NN
 public enum NormPosition: String, Sendable { case pre, post }
 
 /// The position-wise part of a block: model → hidden → model with GELU between.
-public final class FeedForward: Module, Layer, @unchecked Sendable {
+public final class FeedForward: Module, Layer {
     public let expand: Linear
     public let project: Linear
     public let dropout: Dropout
@@ -27,7 +27,7 @@ public final class FeedForward: Module, Layer, @unchecked Sendable {
 }
 
 /// Attention and feed-forward, each with a residual connection and a layer norm: `[batch, sequence, model]` to the same shape.
-public final class TransformerBlock: Module, Layer, @unchecked Sendable {
+public final class TransformerBlock: Module, Layer {
     public let attentionNorm: LayerNorm
     public let attention: MultiHeadAttention
     public let feedForwardNorm: LayerNorm

@@ -7,6 +7,16 @@ struct BackwardPass {
         case accumulate
         /// Return the gradients of these tensors and add to no `.grad`.
         case capture([Node.Edge?])
+        /// The same, with the tape cut at these tensors: what they were computed from is neither followed nor are its hooks run.
+        case cut([Node.Edge?])
+
+        var captured: [Node.Edge?] {
+            switch self {
+            case .accumulate: []
+            case .capture(let edges), .cut(let edges): edges
+            }
+        }
+        var isCut: Bool { if case .cut = self { true } else { false } }
     }
 
     private var nodes: [Unmanaged<Node>] = []
@@ -62,25 +72,25 @@ struct BackwardPass {
     private mutating func walk(
         _ roots: [(edge: Node.Edge, gradient: Tensor)], _ goal: Goal, _ retainGraph: Bool
     ) -> [Tensor?] {
-        discover(roots.map(\.edge.node))
+        var captured: [Tensor?] = Array(repeating: nil, count: goal.captured.count)
+        var captures: [ObjectIdentifier: [(output: Int, index: Int)]] = [:]
+        for (index, edge) in goal.captured.enumerated() {
+            if let edge { captures[ObjectIdentifier(edge.node), default: []].append((edge.output, index)) }
+        }
+        let isCut = goal.isCut
+        discover(roots.map(\.edge.node), ends: isCut ? Set(captures.keys) : [])
         let needed = neededNodes(goal)
         for root in roots { add(root.gradient, to: root.edge, from: nil, input: 0) }
-        var captured: [Tensor?] = []
-        var captures: [ObjectIdentifier: [(output: Int, index: Int)]] = [:]
-        if case .capture(let edges) = goal {
-            captured = Array(repeating: nil, count: edges.count)
-            for (index, edge) in edges.enumerated() {
-                if let edge { captures[ObjectIdentifier(edge.node), default: []].append((edge.output, index)) }
-            }
-        }
         let detectsAnomalies = ThreadLocal.current.detectsAnomalies
         for unmanaged in nodes {
             let node = unmanaged.takeUnretainedValue()
             guard let slot = slots.slot(node) else { continue }
             if let needed, !needed.contains(ObjectIdentifier(node)) { continue }
-            runHooks(node, slot)
+            let isEnd = isCut && captures[ObjectIdentifier(node)] != nil
+            if !isEnd { runHooks(node, slot) }
             if !captures.isEmpty, let wanted = captures[ObjectIdentifier(node)] {
                 for (output, index) in wanted { captured[index] = gradients[slot + output] }
+                if isEnd { continue }
             }
             if let leaf = node as? LeafNode {
                 if case .accumulate = goal, let g = gradients[slot].take() { leaf.accumulate(g) }
@@ -94,14 +104,15 @@ struct BackwardPass {
 
     // MARK: Finding the nodes
 
-    /// All nodes reachable from the roots, latest first.
-    private mutating func discover(_ roots: [Node]) {
+    /// All nodes reachable from the roots without passing `ends`, latest first.
+    private mutating func discover(_ roots: [Node], ends: Set<ObjectIdentifier>) {
         var stack: [Unmanaged<Node>] = []
         func visit(_ node: Node, _ pass: inout BackwardPass) {
             if pass.slots.slot(node) != nil { return }
             pass.slots.set(node, pass.gradients.count)
             for _ in 0..<node.outputCount { pass.gradients.append(nil) }
             pass.nodes.append(.passUnretained(node))
+            if !ends.isEmpty && ends.contains(ObjectIdentifier(node)) { return }
             stack.append(.passUnretained(node))
         }
         for root in roots { visit(root, &self) }
@@ -123,8 +134,8 @@ struct BackwardPass {
 
     /// The nodes on a way to a captured tensor; nil means all.
     private func neededNodes(_ goal: Goal) -> Set<ObjectIdentifier>? {
-        guard case .capture(let edges) = goal else { return nil }
-        var needed = Set(edges.compactMap { $0.map { ObjectIdentifier($0.node) } })
+        if case .accumulate = goal { return nil }
+        var needed = Set(goal.captured.compactMap { $0.map { ObjectIdentifier($0.node) } })
         for unmanaged in nodes.reversed() {
             let node = unmanaged.takeUnretainedValue()
             for input in 0..<node.inputCount {

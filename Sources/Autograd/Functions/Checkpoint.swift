@@ -14,7 +14,7 @@ public func checkpoint(_ body: @escaping () -> [Tensor]) -> [Tensor] {
     if !isGradEnabled { return body() }
     let random = RandomGenerator.default.state
     // A first, recorded run shows where gradients will go: to the nodes that were there before it. Its graph is dropped.
-    let start = Marker().sequence
+    let start = tapePosition()
     let outputs = body()
     let boundary = edgesOut(of: outputs, builtSince: start)
     if boundary.isEmpty { return outputs }
@@ -23,30 +23,6 @@ public func checkpoint(_ body: @escaping () -> [Tensor]) -> [Tensor] {
         return Tensor(raw: RawTensor(Layout(shape: [0]), info.dtype), node: edge.node, outputIndex: edge.output)
     }
     return record(outputs.map(\.raw), inputs: inputs) { CheckpointBackward(body, boundary, random) }
-}
-
-/// Marks a moment in the order of nodes.
-private final class Marker: Node, @unchecked Sendable {}
-
-/// The edges from the graph built since `start` to older nodes, each once.
-private func edgesOut(of outputs: [Tensor], builtSince start: UInt64) -> [Node.Edge] {
-    var seen = Set<ObjectIdentifier>()
-    var found: [Node.Edge] = []
-    var stack: [Node] = []
-    func visit(_ edge: Node.Edge) {
-        if edge.node.sequence < start {
-            if !found.contains(where: { $0.node === edge.node && $0.output == edge.output }) { found.append(edge) }
-        } else if edge.node is LeafNode {
-            // A leaf made inside: nobody outside can ask for its gradient.
-        } else if seen.insert(ObjectIdentifier(edge.node)).inserted {
-            stack.append(edge.node)
-        }
-    }
-    for output in outputs { if let node = output.tapeNode { visit(Node.Edge(node: node, output: output.tapeOutput)) } }
-    while let node = stack.popLast() {
-        for input in 0..<node.inputCount { if let edge = node.edge(input) { visit(edge) } }
-    }
-    return found
 }
 
 private final class CheckpointBackward: Node, @unchecked Sendable {
@@ -81,7 +57,7 @@ private final class CheckpointBackward: Node, @unchecked Sendable {
             (edge: Node.Edge(node: again[i].tapeNode!, output: again[i].tapeOutput), gradient: outputs[i]!)
         }
         return BackwardPass.run(
-            roots: roots, goal: .capture(zip(boundary, needs).map { $1 ? $0 : nil }), retainGraph: record,
+            roots: roots, goal: .cut(boundary), retainGraph: record,
             createGraph: record)
     }
 }

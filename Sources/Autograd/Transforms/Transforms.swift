@@ -8,14 +8,26 @@ func tracked(_ x: Tensor) -> Tensor {
     x.requiresGrad ? withGrad { x.aliased() } : x.asLeaf()
 }
 
-/// Runs a transform's body one level deeper. `record` says whether its results should be differentiable: inside another
-/// transform, or when an argument already has a history.
-private func transform<R>(_ arguments: [Tensor], _ body: (_ record: Bool) -> R) -> R {
+/// What a transform knows about where it was called.
+private struct Scope {
+    let isNested: Bool
+    let isRecording: Bool
+    let start: UInt64
+
+    /// Whether results should be differentiable: inside another transform, or when the outputs depend on something with a
+    /// history that was there before, be it an argument or a captured tensor.
+    func records(_ outputs: [Tensor]) -> Bool {
+        isNested || (isRecording && !edgesOut(of: outputs, builtSince: start).isEmpty)
+    }
+}
+
+/// Runs a transform's body one level deeper.
+private func transform<R>(_ body: (Scope) -> R) -> R {
     let state = ThreadLocal.current
-    let record = state.transformDepth > 0 || (isGradEnabled && arguments.contains(where: \.requiresGrad))
+    let scope = Scope(isNested: state.transformDepth > 0, isRecording: isGradEnabled, start: tapePosition())
     state.transformDepth += 1
     defer { state.transformDepth -= 1 }
-    return withGrad { body(record) }
+    return withGrad { body(scope) }
 }
 
 private func scalarOutput(_ operation: String, _ y: Tensor) -> Tensor {
@@ -56,9 +68,10 @@ public func valueAndGrad(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> (val
 /// The value and the gradients of a function of several tensors.
 public func valueAndGrad(of f: @escaping ([Tensor]) -> Tensor) -> ([Tensor]) -> (value: Tensor, gradients: [Tensor]) {
     { xs in
-        transform(xs) { record in
+        transform { scope in
             let inputs = xs.map(tracked)
             let y = scalarOutput("grad", f(inputs))
+            let record = scope.records([y])
             let result = pull([y], inputs, [Tensor(onesLike: y)], record)
             return (record ? y : y.detached(), result)
         }
@@ -68,9 +81,10 @@ public func valueAndGrad(of f: @escaping ([Tensor]) -> Tensor) -> ([Tensor]) -> 
 /// The value of `f` at `x` and the map from a cotangent `[f(x).shape]` to the vector-Jacobian product `[x.shape]`. The map may be
 /// called any number of times.
 public func vjp(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor) -> (value: Tensor, pullback: (Tensor) -> Tensor) {
-    transform([x]) { record in
+    transform { scope in
         let input = tracked(x)
         let y = f(input)
+        let record = scope.records([y])
         return (
             record ? y : y.detached(),
             { v in
@@ -86,9 +100,10 @@ public func vjp(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor) -> (value: Tenso
 /// Derived from reverse mode: the pullback u ↦ Jᵀu is linear, and its own pullback is v ↦ J v.
 public func jvp(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor, tangent: Tensor) -> (value: Tensor, tangent: Tensor) {
     if tangent.shape != x.shape { fail("jvp", "a tangent of shape \(tangent.shape) for an input of shape \(x.shape)") }
-    return transform([x, tangent]) { record in
+    return transform { scope in
         let input = tracked(x)
         let y = f(input)
+        let record = scope.records([y])
         let value = record ? y : y.detached()
         if !y.requiresGrad { return (value, Tensor(zerosLike: y)) }
         let u = Tensor(zerosLike: y).asLeaf()
@@ -101,9 +116,10 @@ public func jvp(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor, tangent: Tensor)
 /// The Jacobian of `f`, by one pullback per output: `[f(x).shape + x.shape]`.
 public func jacobian(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor {
     { x in
-        transform([x]) { record in
+        transform { scope in
             let input = tracked(x)
             let y = f(input)
+            let record = scope.records([y])
             let basis = Tensor(eye: y.count, dtype: y.dtype)
             if y.count == 0 { return Tensor(zeros: y.shape + x.shape, dtype: y.dtype) }
             let rows = (0..<y.count).map { i in
@@ -119,9 +135,10 @@ public func hessian(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor { 
 
 /// The product of the Hessian at `x` with `v` `[x.shape]`, without forming the Hessian.
 public func hessianVectorProduct(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor, _ v: Tensor) -> Tensor {
-    transform([x, v]) { record in
+    transform { scope in
         let input = tracked(x)
         let g = grad(of: f)(input)
+        let record = scope.records([g])
         return pull([g], [input], [v], record)[0]
     }
 }

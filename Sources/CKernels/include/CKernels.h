@@ -172,8 +172,8 @@ void tk_rms_norm_grad(int dtype, const void *x, const void *weight, const void *
 
 // ---- random numbers: Philox4x32-10 (Salmon et al., 2011), counter = offset + position / 4 ----
 // Computed without fused multiply-add, so that a seed gives the same numbers on every instruction set.
-/// Raw 32-bit words.
-void tk_random_bits(uint64_t seed, uint64_t offset, uint32_t *out, int64_t n);
+/// One block of the generator: four words from a counter and a key.
+void tk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 /// Uniform on [low, high). f32 uses 24 bits, f64 53. One counter serves 4 elements (2 for f64).
 void tk_random_uniform(int dtype, uint64_t seed, uint64_t offset, void *out, int64_t n, double low, double high);
 /// Normal by Box-Muller.

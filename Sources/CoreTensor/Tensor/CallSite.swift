@@ -67,12 +67,13 @@ enum Symbolizer {
         return ownModules.contains { mangled.hasPrefix("$s\($0.utf8.count)\($0)") }
     }
 
-    /// Inlined frames carry the name of an outer symbol; the file tells them apart.
+    /// Inlined frames carry the name of an outer symbol; the file tells them apart. Some debug information has paths from the
+    /// package's root.
     private static func isOurs(path: String) -> Bool {
         let here = #filePath
         guard let end = here.range(of: "CoreTensor/Tensor/") else { return false }
         let sources = here[..<end.lowerBound]
-        return ownModules.contains { path.hasPrefix("\(sources)\($0)/") }
+        return ownModules.contains { path.hasPrefix("\(sources)\($0)/") || path.hasPrefix("Sources/\($0)/") }
     }
 
     private static func isRuntime(_ mangled: String, _ path: String) -> Bool {

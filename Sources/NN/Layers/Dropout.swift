@@ -1,7 +1,7 @@
 import CoreTensor
 
 /// In training, sets elements to 0 with the given probability and scales the rest by 1/(1 - p); the identity in evaluation.
-public final class Dropout: Module, Layer, @unchecked Sendable {
+public final class Dropout: Module, Layer {
     public let probability: Double
     private let generator: RandomGenerator
 

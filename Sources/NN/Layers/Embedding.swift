@@ -1,7 +1,7 @@
 import CoreTensor
 
 /// A table of vectors: ids `[...]` give `[..., width]`. The weight `[vocabulary, width]` starts standard normal.
-public final class Embedding: Module, Layer, @unchecked Sendable {
+public final class Embedding: Module, Layer {
     public let weight: Parameter
     /// This row starts as 0 and gets no gradient.
     public let paddingIndex: Int?

@@ -3,7 +3,7 @@ import CoreTensor
 /// `x · weightᵀ + bias`: `[..., inputs]` gives `[..., outputs]`.
 ///
 /// Weight `[outputs, inputs]` and bias start uniform in ±1/√inputs (PyTorch's default).
-public final class Linear: Module, Layer, @unchecked Sendable {
+public final class Linear: Module, Layer {
     public let weight: Parameter
     public let bias: Parameter?
 

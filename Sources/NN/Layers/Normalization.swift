@@ -1,7 +1,7 @@
 import CoreTensor
 
 /// Layer normalisation over the last axis (Ba et al., 2016): `[..., width]` to the same shape.
-public final class LayerNorm: Module, Layer, @unchecked Sendable {
+public final class LayerNorm: Module, Layer {
     public let weight: Parameter?
     public let bias: Parameter?
     public let eps: Double
@@ -20,7 +20,7 @@ public final class LayerNorm: Module, Layer, @unchecked Sendable {
 }
 
 /// Root-mean-square normalisation over the last axis (Zhang and Sennrich, 2019): `[..., width]` to the same shape.
-public final class RMSNorm: Module, Layer, @unchecked Sendable {
+public final class RMSNorm: Module, Layer {
     public let weight: Parameter?
     public let eps: Double
 

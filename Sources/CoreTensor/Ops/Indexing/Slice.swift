@@ -70,13 +70,14 @@ extension Tensor {
         if broadcastShape(value.shape, partShape) != partShape {
             fail("subscript", "a value of shape \(value.shape) does not broadcast to the part's shape \(partShape)")
         }
-        let old = self
-        if node != nil && isGradEnabled { raw = raw.denseCopy() } else { makeUnique() }
+        // Without a gradient nobody needs the old elements, and holding them would force a copy.
+        let old = isRecording([self, value]) ? self : nil
+        if old != nil { raw = raw.denseCopy() } else { makeUnique() }
         let region = SliceRegion(raw, indices)
         raw.backend.copy(value.raw.broadcast(to: partShape), to: raw.view(region.layout, offset: region.offset))
-        if isRecording([old, value]) {
+        if let old {
             self = record(raw, old, value) { SliceAssignBackward(indices) }
-        } else if isGradEnabled || !(old.node is LeafNode) {
+        } else if !(node is LeafNode) {
             node = nil
         }
     }

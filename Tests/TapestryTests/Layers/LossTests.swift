@@ -1,0 +1,89 @@
+import Foundation
+import Tapestry
+import TestSupport
+import Testing
+
+@Suite struct LossTests {
+    @Test func ignoredLabels() {
+        let logits = Tensor(normal: [4, 3], dtype: .float64, generator: RandomGenerator(seed: 41)).asLeaf()
+        let labels = Tensor([0, -100, 2, -100])
+        let loss = crossEntropy(logits, labels)
+        #expect(loss.isClose(to: crossEntropy(logits[TensorIndex.every(2)], Tensor([0, 2]))))
+        loss.backward()
+        #expect(logits.grad![1].scalars(Double.self) == [0, 0, 0])
+        #expect(crossEntropy(logits, Tensor([-100, -100, -100, -100])).item(Double.self).isNaN)
+        let sum = crossEntropy(logits, Tensor([0, 1, 2, 1]), ignoreIndex: 1, reduction: .sum)
+        #expect(sum.isClose(to: crossEntropy(logits, labels, reduction: .sum)))
+    }
+
+    /// Images: classes on axis 1, as PyTorch has them.
+    @Test func classesOnAnotherAxis() {
+        let generator = RandomGenerator(seed: 42)
+        let logits = Tensor(normal: [2, 5, 3, 4], generator: generator)
+        let labels = Tensor(integers: 0..<5, shape: [2, 3, 4], generator: generator)
+        let expected = crossEntropy(logits.permuted(0, 2, 3, 1), labels)
+        #expect(crossEntropy(logits, labels, classAxis: 1).isClose(to: expected))
+        #expect(nllLoss(logSoftmax(logits, axis: 1), labels, classAxis: 1).isClose(to: expected))
+    }
+
+    /// Large logits neither overflow nor lose the loss.
+    @Test func stability() {
+        let logits = Tensor([[1000.0, 0], [-1000, 0]])
+        #expect(crossEntropy(logits, Tensor([0, 0]), reduction: .none).scalars(Float.self) == [0, 1000])
+        let binary = bceWithLogits(Tensor([800.0, -800]), Tensor([0.0, 0]), reduction: .none)
+        #expect(binary.scalars(Float.self) == [800, 0])
+        #expect(softplus(Tensor([500.0, -500])).scalars(Float.self) == [500, 0])
+        #expect(logSigmoid(Tensor([500.0, -500])).scalars(Float.self) == [0, -500])
+        #expect(Tensor([1000.0, 1000]).logSumExp().item(Float.self) == 1000 + Float(log(2.0)))
+    }
+
+    /// The worked numbers of a 2-2-1 network (Tests/Goldens/seed_traces.json).
+    @Test func backpropagationByHand() throws {
+        let x = Tensor([1.0, 0.5], dtype: .float64)
+        let w1 = Tensor([[0.15, 0.2], [0.25, 0.3]], dtype: .float64, requiresGrad: true)
+        let b1 = Tensor([0.35, 0.35], dtype: .float64, requiresGrad: true)
+        let w2 = Tensor([[0.4, 0.45]], dtype: .float64, requiresGrad: true)
+        let b2 = Tensor([0.6], dtype: .float64, requiresGrad: true)
+        let z1 = w1 • x + b1
+        let a1 = relu(z1)
+        let z2 = w2 • a1 + b2
+        z1.retainGrad()
+        z2.retainGrad()
+        let loss = bceWithLogits(z2, Tensor([1.0], dtype: .float64))
+        loss.backward()
+        func step(_ t: Tensor) -> [Double] { (t.detached() - 0.5 * t.grad!).scalars(Double.self) }
+        let found: [String: [Double]] = [
+            "bp.z1": z1.scalars(Double.self), "bp.a1": a1.scalars(Double.self), "bp.z2": z2.scalars(Double.self),
+            "bp.exp": exp(-z2).scalars(Double.self), "bp.yhat": sigmoid(z2).scalars(Double.self),
+            "bp.loss": [loss.item(Double.self)], "bp.delta2": z2.grad!.scalars(Double.self),
+            "bp.dW2_1": [w2.grad![0, 0].item(Double.self)], "bp.dW2_2": [w2.grad![0, 1].item(Double.self)],
+            "bp.db2": b2.grad!.scalars(Double.self), "bp.delta1_1": [z1.grad![0].item(Double.self)],
+            "bp.delta1_2": [z1.grad![1].item(Double.self)], "bp.dW1_11": [w1.grad![0, 0].item(Double.self)],
+            "bp.dW1_12": [w1.grad![0, 1].item(Double.self)], "bp.dW1_21": [w1.grad![1, 0].item(Double.self)],
+            "bp.dW1_22": [w1.grad![1, 1].item(Double.self)], "bp.all_new": step(w1) + step(b1) + step(w2) + step(b2),
+        ]
+        try compare(found)
+    }
+
+    @Test func softmaxAtTemperatures() throws {
+        let logits = Tensor([2.0, 1, 0.5], dtype: .float64)
+        var found: [String: [Double]] = [:]
+        for (name, temperature) in [("temp.1", 1.0), ("temp.05", 0.5), ("temp.2", 2.0)] {
+            found[name] = softmax(logits / temperature).scalars(Double.self)
+        }
+        try compare(found)
+    }
+
+    private func compare(_ found: [String: [Double]]) throws {
+        let traces = try Goldens.json("seed_traces.json")["traces"] as! [[String: Any]]
+        var checked = 0
+        for trace in traces {
+            guard let values = found[trace["id"] as! String] else { continue }
+            let expected = (trace["expected"] as? [Double]) ?? [trace["expected"] as! Double]
+            #expect(values.count == expected.count)
+            for (a, b) in zip(values, expected) { #expect(Swift.abs(a - b) <= 1e-12 * max(1, Swift.abs(b)), "\(trace["id"]!)") }
+            checked += 1
+        }
+        #expect(checked == found.count)
+    }
+}
