@@ -33,9 +33,11 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "Tapestry", "CKernels", "COpenBLAS", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Tapestry", "CKernels", "COpenBLAS", "CStream",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            path: "Benchmarks", exclude: ["RESULTS.md"]),
+            path: "Benchmarks", exclude: ["RESULTS.md", "CStream"]),
+        .target(name: "CStream", path: "Benchmarks/CStream"),
         .target(name: "TestSupport", dependencies: ["Tapestry"], path: "Tests/TestSupport"),
         .testTarget(name: "TapestryTests", dependencies: ["Tapestry", "TestSupport", "CKernels"], path: "Tests/TapestryTests"),
     ]

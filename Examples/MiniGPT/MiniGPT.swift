@@ -21,7 +21,7 @@ struct MiniGPT: ParsableCommand {
     @Option(help: "Context, in characters.")
     var context = 64
     @Option(help: "Training steps.")
-    var steps = 6000
+    var steps = 5000
     @Option(help: "Sequences per step.")
     var batch = 16
     @Option(help: "Highest learning rate.")
@@ -102,10 +102,13 @@ struct MiniGPT: ParsableCommand {
             betas: (0.9, 0.99))
         let scheduler = LearningRateScheduler(
             optimizer, .warmUpCosine(warmUp: min(warmUp, steps), steps: steps, minimum: learningRate / 10))
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys  // the same text in every process
         let facts = [
-            "configuration": String(decoding: try JSONEncoder().encode(configuration), as: UTF8.self),
+            "model": String(decoding: try encoder.encode(configuration), as: UTF8.self),
             "vocabulary": tokenizer.vocabularyText,
-            "training": "\(steps) \(batch) \(learningRate) \(warmUp) \(weightDecay) \(seed)",
+            "text": "\(tokens.count) characters, \(Self.fingerprint(text))",
+            "training options": "\(steps) \(batch) \(learningRate) \(warmUp) \(weightDecay) \(seed)",
         ]
         if let resume {
             let checkpoint = try Checkpoint(resume)
@@ -172,6 +175,11 @@ struct MiniGPT: ParsableCommand {
         return (training, heldOut)
     }
 
+    /// FNV-1a of the text.
+    private static func fingerprint(_ text: String) -> UInt64 {
+        text.utf8.reduce(14_695_981_039_346_656_037) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
+    }
+
     /// Mean loss per character over the held-out text.
     private func evaluate(_ model: GPT, _ batches: [(inputs: Tensor, targets: Tensor)]) -> Double {
         model.eval()
@@ -196,7 +204,7 @@ struct MiniGPT: ParsableCommand {
 
 struct CheckpointMismatch: Error, CustomStringConvertible {
     let path: String, fact: String
-    var description: String { "\(path) was made with another \(fact); resume with the options of the first run" }
+    var description: String { "\(path) was made with a different \(fact); resume with the options and data of the first run" }
 }
 
 struct UnwritableOutput: Error, CustomStringConvertible {

@@ -52,7 +52,9 @@ public struct Checkpoint {
         let header = Header(
             stepCount: optimizer?.stepCount, learningRates: optimizer?.learningRates.map(\.bitPattern),
             scheduleStep: scheduleStep, random: random, dataPosition: dataPosition, facts: facts)
-        let json = String(decoding: try JSONEncoder().encode(header), as: UTF8.self)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys  // the same state gives the same bytes
+        let json = String(decoding: try encoder.encode(header), as: UTF8.self)
         try saveSafetensors(tensors, to: path, metadata: ["tapestry.checkpoint": json])
     }
 

@@ -29,7 +29,10 @@ public struct SafetensorsFile: Sendable {
     /// Opens and checks a file. Throws ``FileError`` or ``SafetensorsError``.
     public init(_ path: String) throws {
         file = try MappedFile(path)
-        header = try SafetensorsHeader(file.bytes)
+        do { header = try SafetensorsHeader(file.bytes) } catch var error as SafetensorsError {
+            error.path = path
+            throw error
+        }
         index = Dictionary(uniqueKeysWithValues: header.entries.map { ($0.name, $0) })
     }
 
@@ -46,9 +49,8 @@ public struct SafetensorsFile: Sendable {
         let start = file.bytes.baseAddress! + header.dataStart + entry.range.lowerBound
         if dtype == .bool {
             // Any byte other than 0 is true; in memory it must be 1.
-            for i in 0..<layout.count where start.load(fromByteOffset: i, as: UInt8.self) > 1 {
-                throw SafetensorsError("\(name) is BOOL and has a byte other than 0 and 1")
-            }
+            let bytes = UnsafeRawBufferPointer(start: start, count: layout.count)
+            if bytes.contains(where: { $0 > 1 }) { return Tensor(bytes.map { $0 != 0 }, shape: entry.shape) }
         }
         if Int(bitPattern: start) % dtype.byteCount == 0 {
             let storage = Storage(readOnly: start, byteCount: entry.range.count, owner: file)

@@ -3,7 +3,9 @@ import CoreTensor
 /// Why a safetensors file was refused.
 public struct SafetensorsError: Error, CustomStringConvertible, Equatable {
     public let reason: String
-    public var description: String { "not a valid safetensors file: \(reason)" }
+    /// The file, where one is known.
+    public internal(set) var path: String?
+    public var description: String { (path.map { "\($0): " } ?? "") + "not a valid safetensors file: \(reason)" }
     init(_ reason: String) { self.reason = reason }
 }
 

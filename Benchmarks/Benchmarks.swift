@@ -1,0 +1,94 @@
+// Times operations and training steps. Compare with the same names of a PyTorch script; see RESULTS.md.
+import ArgumentParser
+import Foundation
+import Tapestry
+
+@main
+struct Benchmarks: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Times Tapestry's operations and training steps.",
+        discussion: "Rows with a reference are timed in turns with it; a ratio above 1 is faster than the reference.")
+
+    @Option(help: "Names to run, with * for anything; several separated by commas.")
+    var filter = "*"
+    @Flag(help: "Only show the names.")
+    var list = false
+    @Option(help: "Also write the measurements to this file.")
+    var json: String?
+    @Option(help: "Seconds of samples per workload.")
+    var budget = 1.0
+    @Option(help: "Threads; by default as the library chooses.")
+    var threads: Int?
+
+    func validate() throws {
+        if !(budget > 0) { throw ValidationError("--budget is \(budget); it must be above 0") }
+        if let threads, threads < 1 { throw ValidationError("--threads is \(threads); it must be at least 1") }
+    }
+
+    func run() throws {
+        let patterns = filter.split(separator: ",").map(String.init)
+        let chosen = Workloads.all.filter { workload in patterns.contains { fnmatch($0, workload.name, 0) == 0 } }
+        if chosen.isEmpty { throw ValidationError("no workload is named \(filter); see --list") }
+        if list {
+            for workload in chosen { print("\(workload.group)  \(workload.name)") }
+            return
+        }
+        if let threads { Configuration.threadCount = threads }
+        print(Tapestry.configuration)
+        let stopwatch = Stopwatch(budget: budget, threads: Configuration.threadCount)
+        print(Self.row("name", "median", "rate", "", "reference", "ratio"))
+        var results: [Measurement] = []
+        for workload in chosen {
+            let m = try stopwatch.measure(workload)
+            results.append(m)
+            print(Self.row(m))
+            fflush(nil)
+        }
+        if let json { try write(results, json) }
+    }
+
+    private func write(_ results: [Measurement], _ path: String) throws {
+        struct Report: Encodable {
+            let configuration: String
+            let date: String
+            let measurements: [Measurement]
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        let report = Report(
+            configuration: "\(Tapestry.configuration)", date: ISO8601DateFormatter().string(from: Date()), measurements: results)
+        try encoder.encode(report).write(to: URL(fileURLWithPath: path), options: .atomic)
+    }
+
+    private static func row(_ m: Measurement) -> String {
+        var rate = ""
+        if let gflops = m.gflops {
+            rate = String(format: "%.1f GFLOP/s", gflops)
+        } else if let bandwidth = m.gigabytesPerSecond {
+            rate = String(format: "%.1f GB/s", bandwidth)
+        }
+        let items = m.itemsPerSecond.map { String(format: "%.0f ", $0) + m.unit! + "/s" } ?? ""
+        return row(
+            m.name, time(m.medianSeconds), rate, items, m.reference.map { "\($0) \(time(m.referenceSeconds!))" } ?? "",
+            m.ratio.map { String(format: "%.2f", $0) } ?? "")
+    }
+
+    private static func row(
+        _ name: String, _ median: String, _ rate: String, _ items: String, _ reference: String, _ ratio: String
+    )
+        -> String
+    {
+        func pad(_ s: String, _ n: Int) -> String { s + String(repeating: " ", count: max(n - s.count, 1)) }
+        func right(_ s: String, _ n: Int) -> String { String(repeating: " ", count: max(n - s.count, 0)) + s }
+        let line = pad(name, 28) + right(median, 11) + right(rate, 16) + right(items, 18) + "  " + pad(reference, 26) + ratio
+        return line.replacingOccurrences(of: " +$", with: "", options: .regularExpression)
+    }
+
+    private static func time(_ seconds: Double) -> String {
+        switch seconds {
+        case ..<1e-6: String(format: "%.1f ns", seconds * 1e9)
+        case ..<1e-3: String(format: "%.2f µs", seconds * 1e6)
+        default: String(format: "%.3f ms", seconds * 1e3)
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import Foundation
+
+/// Something to time, on the main thread. Names, shapes and counting of the work are those of the PyTorch script the project compares with.
+struct Workload: @unchecked Sendable {
+    let group: String
+    let name: String
+    /// Makes the inputs and returns what is timed. Only called for workloads that run.
+    let setUp: () throws -> Timed
+
+    init(_ group: String, _ name: String, _ setUp: @escaping () throws -> Timed) {
+        self.group = group
+        self.name = name
+        self.setUp = setUp
+    }
+}
+
+/// One call and the work it does.
+struct Timed {
+    var shape: String
+    /// Floating-point operations per call.
+    var flops = 0.0
+    /// Compulsory traffic per call: each input once, each output once.
+    var bytes = 0.0
+    /// Things done per call: tokens, images …
+    var items: (unit: String, count: Double)?
+    /// Calls per sample, for what takes microseconds.
+    var inner = 1
+    /// The same work by other means, timed in turns with the call.
+    var reference: Reference?
+    var call: () -> Void
+}
+
+/// What a call is compared with.
+struct Reference {
+    let name: String
+    let call: () -> Void
+    /// Called after each turn, to leave the process as it was.
+    var finish: () -> Void = {}
+}
+
+/// What was measured, in seconds per call.
+struct Measurement: Encodable {
+    let name: String
+    let group: String
+    let shape: String
+    let threads: Int
+    let medianSeconds: Double
+    let minimumSeconds: Double
+    let samples: Int
+    var gflops: Double?
+    var gigabytesPerSecond: Double?
+    var itemsPerSecond: Double?
+    var unit: String?
+    var reference: String?
+    /// Median of the reference.
+    var referenceSeconds: Double?
+    /// The reference's time over ours: above 1 is faster than the reference.
+    var ratio: Double?
+}
+
+/// Times calls: a warm-up of 0.3 s, then samples until the budget is used, at least five.
+struct Stopwatch {
+    var budget: Double
+    var threads: Int
+
+    private static func now() -> Double {
+        var t = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &t)
+        return Double(t.tv_sec) + Double(t.tv_nsec) * 1e-9
+    }
+
+    private func sample(_ call: () -> Void, _ inner: Int) -> Double {
+        let start = Self.now()
+        for _ in 0..<inner { call() }
+        return (Self.now() - start) / Double(inner)
+    }
+
+    private func warmUp(_ call: () -> Void, _ inner: Int) {
+        let start = Self.now()
+        repeat { _ = sample(call, inner) } while Self.now() - start < 0.3
+    }
+
+    private func samples(_ call: () -> Void, _ inner: Int, _ budget: Double) -> [Double] {
+        var list: [Double] = []
+        let start = Self.now()
+        while list.count < 5 || Self.now() - start < budget { list.append(sample(call, inner)) }
+        return list
+    }
+
+    func measure(_ workload: Workload) throws -> Measurement {
+        let timed = try workload.setUp()
+        warmUp(timed.call, timed.inner)
+        var own: [Double] = []
+        var other: [Double] = []
+        if let reference = timed.reference {
+            // In turns, so that both see the same machine. The pause lets the threads of one go to sleep.
+            for _ in 0..<5 {
+                usleep(50_000)
+                warmUp(timed.call, timed.inner)
+                own += samples(timed.call, timed.inner, budget / 5)
+                usleep(50_000)
+                warmUp(reference.call, timed.inner)
+                other += samples(reference.call, timed.inner, budget / 5)
+                reference.finish()
+            }
+        } else {
+            own = samples(timed.call, timed.inner, budget)
+        }
+        let median = Self.median(own)
+        var result = Measurement(
+            name: workload.name, group: workload.group, shape: timed.shape, threads: threads, medianSeconds: median,
+            minimumSeconds: own.min()!, samples: own.count)
+        if timed.flops > 0 { result.gflops = timed.flops / median / 1e9 }
+        if timed.bytes > 0 { result.gigabytesPerSecond = timed.bytes / median / 1e9 }
+        if let items = timed.items {
+            result.itemsPerSecond = items.count / median
+            result.unit = items.unit
+        }
+        if let reference = timed.reference {
+            result.reference = reference.name
+            result.referenceSeconds = Self.median(other)
+            result.ratio = result.referenceSeconds! / median
+        }
+        return result
+    }
+
+    private static func median(_ values: [Double]) -> Double {
+        let sorted = values.sorted()
+        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+    }
+}

@@ -1,0 +1,79 @@
+import Tapestry
+
+extension Workloads {
+    /// One step over tensors of GPT-2's sizes (124 million parameters).
+    private static func sweep(_ name: String, states: Double, _ make: @escaping ([Parameter]) -> Optimizer) -> Workload {
+        Workload("optim", name) {
+            let d = 768
+            var shapes = [[50257, d], [1024, d]]
+            for _ in 0..<12 {
+                shapes += [[d], [d], [3 * d, d], [3 * d], [d, d], [d], [d], [d], [4 * d, d], [4 * d], [d, 4 * d], [d]]
+            }
+            shapes += [[d], [d]]
+            let parameters = shapes.map { Parameter(Tensor(normal: $0, standardDeviation: 0.02)) }
+            for parameter in parameters { parameter.grad = Tensor(normal: parameter.shape, standardDeviation: 0.01) }
+            let optimizer = make(parameters)
+            let count = parameters.reduce(0) { $0 + $1.count }
+            return Timed(
+                shape: "\(parameters.count) tensors, \(count) parameters", bytes: 4 * Double(count) * (3 + 2 * states)
+            ) { optimizer.step() }
+        }
+    }
+
+    static let optimizers: [Workload] = [
+        sweep("optim_sgdm_fused", states: 1) { SGD($0, learningRate: 1e-3, momentum: 0.9) },
+        sweep("optim_adam_fused", states: 2) { Adam($0, learningRate: 1e-3) },
+        sweep("optim_adamw_fused", states: 2) { AdamW($0, learningRate: 1e-3, weightDecay: 0.01) },
+    ]
+
+    /// A training step of a GPT with tied embeddings, no dropout, AdamW. Counts 6 flops per matrix parameter and token, and
+    /// attention's half square 3.5 times.
+    private static func gpt(
+        _ name: String, _ configuration: @autoclosure @escaping () -> GPT.Configuration, batch: Int, length: Int
+    ) -> Workload {
+        Workload("e2e", name) {
+            let c = configuration()
+            let model = GPT(c)
+            let optimizer = AdamW(model.parameters, learningRate: 1e-4, weightDecay: 0.1)
+            let ids = Tensor(integers: 0..<c.vocabulary, shape: [batch, length])
+            let targets = Tensor(integers: 0..<c.vocabulary, shape: [batch, length])
+            let matrices = Double(c.layers * 12 * c.width * c.width + c.vocabulary * c.width)
+            let square = Double(c.layers * 4 * length * length * c.width) / 2 * Double(batch)
+            let tokens = Double(batch * length)
+            return Timed(
+                shape: "L\(c.layers) H\(c.heads) d\(c.width) V\(c.vocabulary) B\(batch) T\(length)",
+                flops: 6 * matrices * tokens + 3.5 * square, items: ("tokens", tokens)
+            ) {
+                model.loss(ids, targets).backward()
+                optimizer.step()
+                optimizer.zeroGrad()
+            }
+        }
+    }
+
+    static let models: [Workload] = [
+        Workload("e2e", "train_mlp784") {
+            let model = Sequential(Linear(784, 512), ReLU(), Linear(512, 256), ReLU(), Linear(256, 10))
+            let optimizer = SGD(model.parameters, learningRate: 0.01)
+            let x = normal(128, 784), y = Tensor(integers: 0..<10, shape: [128])
+            let n = 784 * 512 + 512 * 256 + 256 * 10
+            return Timed(
+                shape: "784-512-256-10 batch 128", flops: Double(6 * n * 128 - 2 * 784 * 512 * 128), items: ("images", 128),
+                inner: 10
+            ) {
+                optimizer.zeroGrad()
+                crossEntropy(model(x), y).backward()
+                optimizer.step()
+            }
+        },
+        gpt(
+            "train_nanogpt_char", .init(vocabulary: 65, context: 256, width: 384, layers: 6, heads: 6, bias: false), batch: 12,
+            length: 256),
+        gpt(
+            "train_gpt2_124m_b4_t64", .init(vocabulary: 50257, context: 1024, width: 768, layers: 12, heads: 12), batch: 4,
+            length: 64),
+        gpt(
+            "train_gpt2_124m_b1_t512", .init(vocabulary: 50257, context: 1024, width: 768, layers: 12, heads: 12), batch: 1,
+            length: 512),
+    ]
+}
