@@ -6,6 +6,9 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "gemm_avx512.h"
+#include "isa.h"
+
 static pthread_once_t blas_once = PTHREAD_ONCE_INIT;
 static void set_up_blas(void) { openblas_set_num_threads(1); }
 void tk_prepare_blas(void) { pthread_once(&blas_once, set_up_blas); }
@@ -96,6 +99,28 @@ static void choose_tiles(product *p) {
     }
 }
 
+#if defined(__x86_64__)
+static void one_avx512(void *context, int64_t matrix) {
+    const product *p = context;
+    tk_sgemm g = { .a = (const float *)p->a + matrix * p->a_stride, .b = (const float *)p->b + matrix * p->b_stride, .bias = p->bias,
+                   .c = (float *)p->c + matrix * p->c_stride, .m = p->m, .n = p->n, .k = p->k, .lda = p->lda, .ldb = p->ldb,
+                   .ldc = p->ldc, .transpose_a = p->transpose_a, .transpose_b = p->transpose_b, .accumulate = p->accumulate };
+    double work = (double)p->m * (double)p->n * (double)p->k;
+    tk_sgemm_avx512(&g, p->batch == 1 && work > 64.0 * 64 * 64);
+}
+
+// By our own kernels where they beat OpenBLAS's; false if not.
+static bool multiply_avx512(const product *p) {
+    double work = (double)p->m * (double)p->n * (double)p->k;
+    // Vectors, tiny products, and small outputs of long sums (which are split over k) stay with BLAS.
+    if (p->m < 4 || p->n < 8 || p->k < 8 || work < 32.0 * 32 * 32) return false;
+    if ((double)p->m * (double)p->n <= 128 * 128 && p->k >= 4096) return false;
+    if (p->batch == 1) one_avx512((void *)p, 0);
+    else tk_parallel(p->batch, one_avx512, (void *)p);
+    return true;
+}
+#endif
+
 void tk_gemm(int dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
              int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
              int64_t batch, bool accumulate, const void *bias) {
@@ -113,6 +138,9 @@ void tk_gemm(int dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n
     if (m == 1 && p.ldc < n) p.ldc = n;
     // What BLAS cannot express (its sizes are 32-bit) is computed by plain loops.
     p.plain = p.lda > INT_MAX || p.ldb > INT_MAX || p.ldc > INT_MAX || k > INT_MAX || p.lda < a_columns || p.ldb < b_columns || p.ldc < n;
+#if defined(__x86_64__)
+    if (dtype == TK_F32 && tk_isa_level() == 2 && multiply_avx512(&p)) return;
+#endif
     tk_prepare_blas();
     if (m == 1 || n == 1) {
         // Matrix times vector: bound by reading the matrix. Fixed chunks of outputs.

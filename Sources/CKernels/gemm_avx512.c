@@ -1,0 +1,293 @@
+// Single-precision matrix products for AVX-512, after the scheme of Goto and van de Geijn (2008) and BLIS (Van Zee and van de Geijn,
+// 2015): blocks of B are packed once into panels of 32 columns, shared by all threads; blocks of rows of A are packed by the thread
+// that uses them into panels of up to 14 rows; a kernel holds a 14 × 32 tile of C in 28 registers.
+//
+// Every element is summed in the same order, whatever the split: one chain of fused multiply-adds per block of k, the blocks in order.
+#include "gemm_avx512.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#include "CKernels.h"
+
+enum { MR = 14, NR = 32, KC = 800, ROWS = 168, COLUMNS = 8192, GAP = 16 };
+
+#define AVX512 __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi,bmi2")))
+#define INLINE AVX512 static inline __attribute__((always_inline))
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// ---- packing ----
+
+// Transposes 16 vectors.
+INLINE void transpose16(__m512 r[16]) {
+    __m512 t[16], u[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        u[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+        u[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+        u[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+        u[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+    }
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_f32x4(u[i], u[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(u[i], u[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0xdd);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+        r[i + 4] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+}
+
+// `lines` rows of memory (at most 16), each of `k` elements, as k groups of 16, `stride` apart; missing lines are 0. Groups are
+// written in order, so a stride below 16 leaves the first `stride` of each.
+AVX512 static void pack_transposed(const float *x, int64_t ld, int64_t lines, int64_t k, float *out, int64_t stride) {
+    for (int64_t p = 0; p < k; p += 16) {
+        __mmask16 tail = k - p >= 16 ? 0xffff : (__mmask16)((1u << (k - p)) - 1);
+        __m512 r[16];
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 16; i++) r[i] = i < lines ? _mm512_maskz_loadu_ps(tail, x + i * ld + p) : _mm512_setzero_ps();
+        transpose16(r);
+        int64_t n = least(16, k - p);
+        if (n == 16) {
+#pragma clang loop unroll(full)
+            for (int i = 0; i < 16; i++) _mm512_storeu_ps(out + (p + i) * stride, r[i]);
+        } else {
+            for (int i = 0; i < n; i++) _mm512_storeu_ps(out + (p + i) * stride, r[i]);
+        }
+    }
+}
+
+// One panel of B: k rows of 32 columns, `width` of them there, the others 0.
+AVX512 static void pack_b_panel(const float *b, int64_t ldb, bool transposed, int64_t k, int64_t width, float *out) {
+    if (transposed) {
+        pack_transposed(b, ldb, least(width, 16), k, out, NR);
+        pack_transposed(b + 16 * ldb, ldb, width > 16 ? width - 16 : 0, k, out + 16, NR);
+    } else if (width == NR) {
+        for (int64_t p = 0; p < k; p++) {
+            _mm512_store_ps(out + p * NR, _mm512_loadu_ps(b + p * ldb));
+            _mm512_store_ps(out + p * NR + 16, _mm512_loadu_ps(b + p * ldb + 16));
+        }
+    } else {
+        __mmask16 low = width >= 16 ? 0xffff : (__mmask16)((1u << width) - 1), high = width > 16 ? (__mmask16)((1u << (width - 16)) - 1) : 0;
+        for (int64_t p = 0; p < k; p++) {
+            _mm512_store_ps(out + p * NR, _mm512_maskz_loadu_ps(low, b + p * ldb));
+            _mm512_store_ps(out + p * NR + 16, _mm512_maskz_loadu_ps(high, b + p * ldb + 16));
+        }
+    }
+}
+
+// One panel of A: k groups of `rows` elements. Writes up to GAP elements past the end.
+AVX512 static void pack_a_panel(const float *a, int64_t lda, bool transposed, int64_t k, int64_t rows, float *out) {
+    if (!transposed) {
+        pack_transposed(a, lda, rows, k, out, rows);
+        return;
+    }
+    __mmask16 mask = (__mmask16)((1u << rows) - 1);
+    for (int64_t p = 0; p < k; p++) _mm512_storeu_ps(out + p * rows, _mm512_maskz_loadu_ps(mask, a + p * lda));
+}
+
+// ---- the kernel ----
+
+typedef enum { WRITE, ADD, BIAS } update;
+
+// C[rows, width] (=, += or = bias +) A panel · B panel.
+INLINE void kernel(const int rows, int64_t k, const float *a, const float *b, float *c, int64_t ldc, int64_t width, update how,
+                   const float *bias) {
+    __m512 sum[MR][2];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = _mm512_setzero_ps();
+        sum[i][1] = _mm512_setzero_ps();
+        if (how == ADD) {
+            _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
+            _mm_prefetch((const char *)(c + i * ldc + 16), _MM_HINT_T0);
+        }
+    }
+#pragma clang loop unroll_count(2)
+    for (int64_t p = 0; p < k; p++) {
+        __m512 b0 = _mm512_load_ps(b), b1 = _mm512_load_ps(b + 16);
+        _mm_prefetch((const char *)(b + 16 * NR), _MM_HINT_T0);
+        _mm_prefetch((const char *)(b + 16 * NR + 16), _MM_HINT_T0);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++) {
+            __m512 x = _mm512_set1_ps(a[i]);
+            sum[i][0] = _mm512_fmadd_ps(x, b0, sum[i][0]);
+            sum[i][1] = _mm512_fmadd_ps(x, b1, sum[i][1]);
+        }
+        a += rows;
+        b += NR;
+    }
+    __mmask16 low = 0xffff, high = 0xffff;
+    if (width < NR) {
+        low = width >= 16 ? 0xffff : (__mmask16)((1u << width) - 1);
+        high = width > 16 ? (__mmask16)((1u << (width - 16)) - 1) : 0;
+    }
+    __m512 bias0 = _mm512_setzero_ps(), bias1 = bias0;
+    if (how == BIAS) {
+        bias0 = _mm512_maskz_loadu_ps(low, bias);
+        bias1 = _mm512_maskz_loadu_ps(high, bias + 16);
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+        float *row = c + i * ldc;
+        __m512 s0 = sum[i][0], s1 = sum[i][1];
+        if (how == ADD) {
+            s0 = _mm512_add_ps(s0, _mm512_maskz_loadu_ps(low, row));
+            s1 = _mm512_add_ps(s1, _mm512_maskz_loadu_ps(high, row + 16));
+        } else if (how == BIAS) {
+            s0 = _mm512_add_ps(s0, bias0);
+            s1 = _mm512_add_ps(s1, bias1);
+        }
+        _mm512_mask_storeu_ps(row, low, s0);
+        _mm512_mask_storeu_ps(row + 16, high, s1);
+    }
+}
+
+typedef void (*kernel_fn)(int64_t, const float *, const float *, float *, int64_t, int64_t, update, const float *);
+#define KERNEL(n)                                                                                                               \
+    AVX512 static void kernel##n(int64_t k, const float *a, const float *b, float *c, int64_t ldc, int64_t width, update how,     \
+                                 const float *bias) {                                                                             \
+        kernel(n, k, a, b, c, ldc, width, how, bias);                                                                             \
+    }
+KERNEL(1) KERNEL(2) KERNEL(3) KERNEL(4) KERNEL(5) KERNEL(6) KERNEL(7) KERNEL(8) KERNEL(9) KERNEL(10) KERNEL(11) KERNEL(12) KERNEL(13)
+KERNEL(14)
+static const kernel_fn kernels[MR + 1] = { 0, kernel1, kernel2, kernel3, kernel4, kernel5, kernel6, kernel7, kernel8, kernel9,
+                                           kernel10, kernel11, kernel12, kernel13, kernel14 };
+
+// ---- the product ----
+
+// One block of sums: p0 ..< p0 + k, over columns j0 ..< j0 + columns.
+typedef struct {
+    const tk_sgemm *g;
+    int64_t j0, columns, p0, k;
+    update how;
+    float *shared;      // the packed panels that all threads read: of B, or of A
+    int64_t per_pack;   // panels per packing task
+    int64_t rows;       // of C per computing task
+    int64_t panels;     // of columns per computing task
+} block;
+
+// Rows in panels as even as can be.
+typedef struct { int64_t count, size, longer; } split;
+static split split_rows(int64_t rows) {
+    int64_t count = ceil_div(rows, MR);
+    return (split){ count, rows / count, rows % count };
+}
+static int64_t panel_rows(split s, int64_t panel) { return s.size + (panel < s.longer); }
+static int64_t panel_start(split s, int64_t panel) { return panel * s.size + least(panel, s.longer); }
+// Where a panel of A lies, with a gap between panels for what packing writes past the end.
+static int64_t panel_offset(split s, int64_t panel, int64_t k) { return panel_start(s, panel) * k + panel * GAP; }
+static size_t panel_bytes(split s, int64_t rows, int64_t k) { return (size_t)(rows * k + s.count * GAP) * sizeof(float); }
+
+static void pack_b(const block *w, int64_t panel, float *out) {
+    const tk_sgemm *g = w->g;
+    int64_t j = w->j0 + panel * NR;
+    const float *b = g->b + (g->transpose_b ? j * g->ldb + w->p0 : w->p0 * g->ldb + j);
+    pack_b_panel(b, g->ldb, g->transpose_b, w->k, least(NR, w->columns - panel * NR), out);
+}
+
+static void pack_a(const block *w, int64_t row, int64_t rows, float *out) {
+    const tk_sgemm *g = w->g;
+    const float *a = g->a + (g->transpose_a ? w->p0 * g->lda + row : row * g->lda + w->p0);
+    pack_a_panel(a, g->lda, g->transpose_a, w->k, rows, out);
+}
+
+// C at rows row ..< and one panel of columns, from packed panels of A (all of `s`) and of B.
+static void multiply(const block *w, int64_t row, split s, int64_t column, const float *a, const float *b) {
+    const tk_sgemm *g = w->g;
+    int64_t j = w->j0 + column * NR, width = least(NR, w->columns - column * NR);
+    const float *bias = g->bias ? g->bias + j : NULL;
+    for (int64_t panel = 0; panel < s.count; panel++) {
+        int64_t start = panel_start(s, panel), n = panel_rows(s, panel);
+        kernels[n](w->k, a + panel_offset(s, panel, w->k), b, g->c + (row + start) * g->ldc + j, g->ldc, width, w->how, bias);
+    }
+}
+
+// Many rows: B is packed for all, each task packs its rows of A.
+
+static void pack_b_task(void *context, int64_t task) {
+    const block *w = context;
+    int64_t end = least((task + 1) * w->per_pack, ceil_div(w->columns, NR));
+    for (int64_t panel = task * w->per_pack; panel < end; panel++) pack_b(w, panel, w->shared + panel * w->k * NR);
+}
+
+static void rows_task(void *context, int64_t task) {
+    const block *w = context;
+    int64_t row = task * w->rows, rows = least(w->rows, w->g->m - row);
+    split s = split_rows(rows);
+    size_t bytes = panel_bytes(s, rows, w->k);
+    float *a = tk_alloc(bytes);
+    for (int64_t panel = 0; panel < s.count; panel++)
+        pack_a(w, row + panel_start(s, panel), panel_rows(s, panel), a + panel_offset(s, panel, w->k));
+    for (int64_t column = 0; column < ceil_div(w->columns, NR); column++)
+        multiply(w, row, s, column, a, w->shared + column * w->k * NR);
+    tk_free(a, bytes);
+}
+
+// Few rows: A is packed for all, each task packs its columns of B, whose panels then stay in the core's own caches.
+
+static void pack_a_task(void *context, int64_t task) {
+    const block *w = context;
+    split s = split_rows(w->g->m);
+    int64_t end = least((task + 1) * w->per_pack, s.count);
+    for (int64_t panel = task * w->per_pack; panel < end; panel++)
+        pack_a(w, panel_start(s, panel), panel_rows(s, panel), w->shared + panel_offset(s, panel, w->k));
+}
+
+static void columns_task(void *context, int64_t task) {
+    const block *w = context;
+    split s = split_rows(w->g->m);
+    size_t bytes = (size_t)(w->k * NR) * sizeof(float);
+    float *b = tk_alloc(bytes);
+    int64_t end = least((task + 1) * w->panels, ceil_div(w->columns, NR));
+    for (int64_t column = task * w->panels; column < end; column++) {
+        pack_b(w, column, b);
+        multiply(w, 0, s, column, w->shared, b);
+    }
+    tk_free(b, bytes);
+}
+
+static void run(int64_t threads, int64_t tasks, tk_task_fn fn, block *w) {
+    if (threads > 1) tk_parallel(tasks, fn, w);
+    else for (int64_t t = 0; t < tasks; t++) fn(w, t);
+}
+
+void tk_sgemm_avx512(const tk_sgemm *g, bool parallel) {
+    // Blocks of k as even as can be; they depend on k alone.
+    int64_t blocks = ceil_div(g->k, KC), kc = ceil_div(ceil_div(g->k, blocks), 8) * 8;
+    int64_t threads = parallel ? tk_thread_count() : 1;
+    bool few_rows = g->m <= 4 * ROWS && g->m <= g->n;
+    int64_t columns = few_rows ? g->n : COLUMNS;
+    split rows = split_rows(g->m);
+    size_t bytes = few_rows ? panel_bytes(rows, g->m, kc) : (size_t)(ceil_div(least(g->n, columns), NR) * NR * kc) * sizeof(float);
+    float *shared = tk_alloc(bytes);
+    for (int64_t j = 0; j < g->n; j += columns)
+        for (int64_t p = 0; p < g->k; p += kc) {
+            block w = { .g = g, .j0 = j, .columns = least(columns, g->n - j), .p0 = p, .k = least(kc, g->k - p), .shared = shared };
+            w.how = p > 0 || g->accumulate ? ADD : g->bias ? BIAS : WRITE;
+            int64_t panels = ceil_div(w.columns, NR);
+            if (few_rows) {
+                w.per_pack = ceil_div(rows.count, threads * 2);
+                run(threads, ceil_div(rows.count, w.per_pack), pack_a_task, &w);
+                w.panels = ceil_div(panels, threads * ceil_div(panels, threads * 4));
+                run(threads, ceil_div(panels, w.panels), columns_task, &w);
+            } else {
+                w.per_pack = ceil_div(panels, threads * 4);
+                run(threads, ceil_div(panels, w.per_pack), pack_b_task, &w);
+                w.rows = ceil_div(g->m, threads * ceil_div(g->m, threads * ROWS));
+                run(threads, ceil_div(g->m, w.rows), rows_task, &w);
+            }
+        }
+    tk_free(shared, bytes);
+}
+#endif
