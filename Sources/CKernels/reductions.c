@@ -177,8 +177,27 @@ typedef struct { bool minimum; int dtype; const char *x; int64_t *out; int64_t n
         }                                                                                            \
     }
 
+// The first place of the largest of a row of floats, or of the first NaN: the value by vectors, then where it is, in blocks.
+static int64_t argmax_row(const float *x, int64_t n) {
+    float best = tk_current_level()->max(x, n);
+    bool is_nan = best != best;
+    for (int64_t block = 0; block < n; block += 64) {
+        int64_t m = n - block < 64 ? n - block : 64;
+        int hit = 0;
+        for (int64_t j = 0; j < m; j++) hit |= is_nan ? x[block + j] != x[block + j] : x[block + j] == best;
+        if (!hit) continue;
+        for (int64_t j = 0;; j++)
+            if (is_nan ? x[block + j] != x[block + j] : x[block + j] == best) return block + j;
+    }
+    return 0;
+}
+
 static void arg_range(void *p, int64_t low, int64_t high) {
     const arg_context *c = p;
+    if (!c->minimum && c->dtype == TK_F32 && c->inner == 1 && c->n >= 64) {
+        for (int64_t t = low; t < high; t++) c->out[t] = argmax_row((const float *)c->x + t * c->n, c->n);
+        return;
+    }
     for (int64_t t = low; t < high; t++) {
         int64_t o = t / c->inner, i = t % c->inner, at = 0;
         const char *x = c->x + (o * c->n * c->inner + i) * c->size;

@@ -5,35 +5,37 @@ import CKernels
 /// A subclass per operation gives the vector-Jacobian product, written in tensor operations, so that gradients of any order
 /// follow. The node holds edges to the nodes of its inputs and what its rule needs; an operation's own output is saved
 /// without its node and rebuilt, so there are no reference cycles.
+///
+/// The fields that every operation touches are exempt from run-time exclusivity checks, a tenth of the cost of recording.
 open class Node: @unchecked Sendable {
     /// Order of creation, over the whole process.
     public final let sequence: UInt64
     /// Where the operation was called.
     public final let site: CallSite
     /// The node and output that each input came from; nil where the input needs no gradient.
-    final var edge0: Edge?
-    final var edge1: Edge?
-    final var moreEdges: [Edge?] = []
-    public final private(set) var inputCount = 0
+    @exclusivity(unchecked) final var edge0: Edge?
+    @exclusivity(unchecked) final var edge1: Edge?
+    @exclusivity(unchecked) final var moreEdges: [Edge?] = []
+    @exclusivity(unchecked) public final private(set) var inputCount = 0
 
-    final var outputLayout: Layout
-    final var outputDType: DType
+    @exclusivity(unchecked) final var outputLayout: Layout
+    @exclusivity(unchecked) final var outputDType: DType
     /// Layouts of the outputs after the first.
     final var moreOutputs: [(layout: Layout, dtype: DType)] = []
 
-    private final var saved0: Saved?
-    private final var saved1: Saved?
-    private final var moreSaved: [Saved] = []
-    private final var savedCount = 0
+    @exclusivity(unchecked) private final var saved0: Saved?
+    @exclusivity(unchecked) private final var saved1: Saved?
+    @exclusivity(unchecked) private final var moreSaved: [Saved] = []
+    @exclusivity(unchecked) private final var savedCount = 0
     /// Set when a backward pass without `retainGraph` has used and dropped the saved tensors.
-    public final private(set) var isReleased = false
+    @exclusivity(unchecked) public final private(set) var isReleased = false
 
     /// Called with the gradient of each output (nil: none arrived) before the rule runs; may replace them.
     public final var preHooks: [@Sendable ([Tensor?]) -> [Tensor?]] = []
 
     /// Scratch of the engine: the pass that uses the node, and the node's place in it.
-    public final var enginePass: UInt64 = 0
-    public final var engineSlot = 0
+    @exclusivity(unchecked) public final var enginePass: UInt64 = 0
+    @exclusivity(unchecked) public final var engineSlot = 0
 
     /// Gradients kept on request (`retainGrad()`), by output.
     public final var retainedGrads: [Int: Tensor] = [:]
