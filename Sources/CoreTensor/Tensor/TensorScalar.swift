@@ -7,7 +7,7 @@ public protocol TensorScalar: TensorElements, Sendable {
     static var memoryDType: DType { get }
     /// The value as a floating-point element takes it; true is 1.
     var asDouble: Double { get }
-    /// The value as an integer element takes it: fractions are cut towards zero, and what no `Int` can hold gives 0.
+    /// The value as an integer element takes it: fractions are cut towards zero.
     var asInt: Int { get }
     /// The type this number takes as an operand of a tensor of type `dtype`: that type where it can hold the number's kind.
     static func dtypeBeside(_ dtype: DType) -> DType
