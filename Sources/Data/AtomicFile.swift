@@ -6,8 +6,11 @@
 
 /// Why a file could not be read or written.
 public struct FileError: Error, CustomStringConvertible, Equatable {
+    /// The file it is about, as it was named.
     public let path: String
+    /// What was wrong, with the system's own words where it gave any.
     public let reason: String
+    /// "path: reason".
     public var description: String { "\(path): \(reason)" }
 
     init(_ path: String, _ reason: String) {
@@ -34,6 +37,7 @@ public struct AtomicFile: ~Copyable {
         if descriptor < 0 { throw FileError(path, doing: "write here") }
     }
 
+    /// Adds bytes to the end of the file. Throws ``FileError`` when the system refuses, as on a full disk.
     public mutating func write(_ bytes: UnsafeRawBufferPointer) throws {
         var done = 0
         while done < bytes.count {

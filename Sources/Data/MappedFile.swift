@@ -6,9 +6,12 @@
 
 /// A regular file mapped into memory, read-only. Pages are read when they are touched.
 public final class MappedFile: @unchecked Sendable {
+    /// The file's path, as it was named.
     public let path: String
+    /// The whole content, valid as long as this object lives.
     public let bytes: UnsafeRawBufferPointer
 
+    /// Maps the file. Throws ``FileError`` if it cannot be read, is empty or is no regular file.
     public init(_ path: String) throws {
         self.path = path
         // Not blocking: opening a FIFO must not wait for a writer.

@@ -16,6 +16,7 @@ open class Module {
     /// Whether layers such as dropout behave as in training. Set it with ``train(_:)`` and ``eval()``.
     public private(set) final var isTraining = true
 
+    /// A module in training mode.
     public init() {}
 
     // MARK: Parameters
@@ -168,12 +169,16 @@ open class Module {
 
 /// Why a state could not be loaded.
 public struct StateDictError: Error, CustomStringConvertible, Equatable {
+    /// Names that the model has and the state lacks.
     public var missing: [String] = []
+    /// Names that the state has and the model lacks.
     public var unexpected: [String] = []
+    /// Names whose shapes differ, each with the state's shape and the model's: "weight: [2, 3] for [3, 2]".
     public var mismatched: [String] = []
 
     var isEmpty: Bool { missing.isEmpty && unexpected.isEmpty && mismatched.isEmpty }
 
+    /// All three lists, as far as they are not empty, in one sentence.
     public var description: String {
         var parts: [String] = []
         if !missing.isEmpty { parts.append("missing: \(missing.joined(separator: ", "))") }

@@ -22,8 +22,11 @@ public final class Parameter: Sendable {
         }
     }
 
+    /// Sizes per axis; they never change.
     public var shape: Shape { value.shape }
+    /// The element type; it never changes.
     public var dtype: DType { value.dtype }
+    /// The number of elements: the product of the shape.
     public var count: Int { value.count }
 
     /// The accumulated gradient, `[same shape]`.
@@ -49,8 +52,10 @@ public final class Buffer: Sendable {
     private let lock = SpinLock()
     nonisolated(unsafe) private var tensor: Tensor
 
+    /// A buffer with the given values, without their history.
     public init(_ value: Tensor) { tensor = value.detached() }
 
+    /// The values, which carry no gradient. Setting them drops the history; shape and type may change.
     public var value: Tensor {
         get { lock.withLock { tensor } }
         set { lock.withLock { tensor = newValue.detached() } }

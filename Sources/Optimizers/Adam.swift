@@ -4,13 +4,17 @@ import NN
 /// Adam (Kingma and Ba, 2015): m ← β₁m + (1-β₁)g, v ← β₂v + (1-β₂)g², p ← p - lr m̂ / (√v̂ + ε), with bias-corrected m̂ and v̂.
 /// Weight decay is added to the gradient; ``AdamW`` decouples it.
 open class Adam: Optimizer {
+    /// β₁ and β₂, the shares of the old averages kept at each step; both in 0 ..< 1.
     public final let betas: (Double, Double)
+    /// ε, added to √v̂ so that nothing is divided by 0.
     public final let epsilon: Double
     /// Uses the largest v so far (Reddi et al., 2018).
     public final let amsgrad: Bool
+    /// Whether the parameters climb the gradient instead of descending.
     public final let maximize: Bool
     final let decoupled: Bool
 
+    /// One group of parameters. Traps on a beta outside 0 ..< 1 or any other number below 0.
     public convenience init(
         _ parameters: [Parameter], learningRate: Double = 1e-3, betas: (Double, Double) = (0.9, 0.999),
         epsilon: Double = 1e-8, weightDecay: Double = 0, amsgrad: Bool = false, maximize: Bool = false
@@ -20,6 +24,7 @@ open class Adam: Optimizer {
             weightDecay: weightDecay, amsgrad: amsgrad, maximize: maximize)
     }
 
+    /// Groups with learning rates and weight decays of their own; the numbers here stand where a group has none.
     public convenience init(
         _ groups: [ParameterGroup], learningRate: Double = 1e-3, betas: (Double, Double) = (0.9, 0.999),
         epsilon: Double = 1e-8, weightDecay: Double = 0, amsgrad: Bool = false, maximize: Bool = false
@@ -67,6 +72,7 @@ open class Adam: Optimizer {
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019): p ← p (1 - lr λ) before the step.
 public final class AdamW: Adam {
+    /// One group of parameters. Traps on a beta outside 0 ..< 1 or any other number below 0.
     public convenience init(
         _ parameters: [Parameter], learningRate: Double = 1e-3, betas: (Double, Double) = (0.9, 0.999),
         epsilon: Double = 1e-8, weightDecay: Double = 1e-2, amsgrad: Bool = false, maximize: Bool = false
@@ -76,6 +82,7 @@ public final class AdamW: Adam {
             weightDecay: weightDecay, amsgrad: amsgrad, maximize: maximize)
     }
 
+    /// Groups with learning rates and weight decays of their own; the numbers here stand where a group has none.
     public convenience init(
         _ groups: [ParameterGroup], learningRate: Double = 1e-3, betas: (Double, Double) = (0.9, 0.999),
         epsilon: Double = 1e-8, weightDecay: Double = 1e-2, amsgrad: Bool = false, maximize: Bool = false

@@ -3,11 +3,14 @@ import NN
 
 /// Parameters that an optimizer treats alike.
 public struct ParameterGroup: Sendable {
+    /// What is updated. No parameter may be in an optimizer twice.
     public var parameters: [Parameter]
     /// nil: the optimizer's own.
     public var learningRate: Double?
+    /// λ, times the parameter added to the gradient (AdamW: see there); nil: the optimizer's own.
     public var weightDecay: Double?
 
+    /// A group; nil takes the optimizer's own learning rate or weight decay.
     public init(_ parameters: [Parameter], learningRate: Double? = nil, weightDecay: Double? = nil) {
         self.parameters = parameters
         self.learningRate = learningRate
@@ -28,20 +31,25 @@ public struct ParameterGroup: Sendable {
 open class Optimizer {
     /// A group with its numbers settled.
     public struct Group: Sendable {
+        /// What is updated, in the order given.
         public let parameters: [Parameter]
         /// The rate in force; schedules set it.
         public var learningRate: Double
+        /// λ in force.
         public var weightDecay: Double
         /// The rate at the start, from which schedules compute.
         public let initialLearningRate: Double
     }
 
+    /// The groups in the order given. Rates and decays may be changed between steps.
     public final var groups: [Group]
     /// Steps taken.
     public final private(set) var stepCount = 0
     /// State tensors of each parameter by name, in the order of all parameters.
     private final var states: [[String: Tensor]]
 
+    /// Settles each group's numbers: its own, or those given here. Traps on a parameter named twice and on numbers that
+    /// are negative or not finite.
     public init(_ groups: [ParameterGroup], learningRate: Double, weightDecay: Double) {
         Optimizer.check("learningRate", learningRate)
         Optimizer.check("weightDecay", weightDecay)
@@ -74,6 +82,7 @@ open class Optimizer {
         set { for i in groups.indices { groups[i].learningRate = newValue } }
     }
 
+    /// The parameters of all groups, in order.
     public final var parameters: [Parameter] { groups.flatMap(\.parameters) }
 
     /// Lets go of the gradients of all parameters.
@@ -105,9 +114,13 @@ open class Optimizer {
 
     /// Everything needed to go on: tensors by `index.name`, in the order of the parameters.
     public struct State: Sendable {
+        /// Steps taken.
         public var stepCount: Int
+        /// The rate in force of each group, in order.
         public var learningRates: [Double]
+        /// The tensors of the parameters by `index.name`: `0.momentum`.
         public var tensors: [String: Tensor]
+        /// A state put together from its parts, as when one is read from a file.
         public init(stepCount: Int, learningRates: [Double], tensors: [String: Tensor]) {
             self.stepCount = stepCount
             self.learningRates = learningRates
@@ -115,6 +128,7 @@ open class Optimizer {
         }
     }
 
+    /// The state as it stands; later steps do not change it. ``loadState(_:)`` takes it back.
     public final var state: State {
         var tensors: [String: Tensor] = [:]
         for (index, state) in states.enumerated() { for (name, tensor) in state { tensors["\(index).\(name)"] = tensor } }
@@ -146,7 +160,9 @@ open class Optimizer {
 
 /// Why an optimizer's state could not be loaded.
 public struct OptimizerStateError: Error, CustomStringConvertible, Equatable {
+    /// What does not fit, as half a sentence.
     public let reason: String
+    /// The reason as a whole sentence.
     public var description: String { "the optimizer state is for other parameters: \(reason)" }
 }
 

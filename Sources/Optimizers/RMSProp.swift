@@ -4,12 +4,18 @@ import NN
 /// RMSProp (Tieleman and Hinton, 2012) as PyTorch defines it: s ← α s + (1-α) g², p ← p - lr g / (√s + ε); `centered` subtracts
 /// the squared mean of the gradient, `momentum` averages the steps.
 public final class RMSProp: Optimizer {
+    /// α, the share of the old average of g² kept at each step.
     public let alpha: Double
+    /// ε, added to √s so that nothing is divided by 0.
     public let epsilon: Double
+    /// μ of b ← μ b + g / (√s + ε), p ← p - lr b; 0 for none.
     public let momentum: Double
+    /// Whether the squared running mean of g is taken from s (Graves, 2013), which makes it a variance.
     public let centered: Bool
+    /// Whether the parameters climb the gradient instead of descending.
     public let maximize: Bool
 
+    /// One group of parameters. Traps on numbers below 0.
     public convenience init(
         _ parameters: [Parameter], learningRate: Double = 1e-2, alpha: Double = 0.99, epsilon: Double = 1e-8,
         weightDecay: Double = 0, momentum: Double = 0, centered: Bool = false, maximize: Bool = false
@@ -19,6 +25,7 @@ public final class RMSProp: Optimizer {
             weightDecay: weightDecay, momentum: momentum, centered: centered, maximize: maximize)
     }
 
+    /// Groups with learning rates and weight decays of their own; the numbers here stand where a group has none.
     public init(
         _ groups: [ParameterGroup], learningRate: Double = 1e-2, alpha: Double = 0.99, epsilon: Double = 1e-8,
         weightDecay: Double = 0, momentum: Double = 0, centered: Bool = false, maximize: Bool = false

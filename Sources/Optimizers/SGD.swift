@@ -5,13 +5,19 @@ import NN
 ///
 /// The exponential-average form of momentum, v ← β v + (1 - β) g, is ``averaged(_:learningRate:beta:weightDecay:)``.
 public final class SGD: Optimizer {
+    /// μ, the share of the old velocity kept at each step; 0 for plain descent.
     public let momentum: Double
+    /// τ, what the gradient's share of the velocity falls short of 1 by.
     public let dampening: Double
+    /// Whether the step goes along g + μ v instead of v (Sutskever et al., 2013).
     public let nesterov: Bool
+    /// Whether the parameters climb the gradient instead of descending.
     public let maximize: Bool
     /// Whether the first step, too, is dampened (it is not in PyTorch's form).
     private let dampensFirstStep: Bool
 
+    /// Groups with learning rates and weight decays of their own; the numbers here stand where a group has none. Traps on
+    /// Nesterov momentum without momentum or with dampening.
     public init(
         _ groups: [ParameterGroup], learningRate: Double = 1e-3, momentum: Double = 0, dampening: Double = 0,
         weightDecay: Double = 0, nesterov: Bool = false, maximize: Bool = false
@@ -28,6 +34,7 @@ public final class SGD: Optimizer {
         super.init(groups, learningRate: learningRate, weightDecay: weightDecay)
     }
 
+    /// One group of parameters. Traps on Nesterov momentum without momentum or with dampening.
     public convenience init(
         _ parameters: [Parameter], learningRate: Double = 1e-3, momentum: Double = 0, dampening: Double = 0,
         weightDecay: Double = 0, nesterov: Bool = false, maximize: Bool = false

@@ -13,6 +13,7 @@ public struct Schedule: Sendable {
     /// A schedule of one's own.
     public init(_ rate: @escaping @Sendable (_ step: Int, _ base: Double) -> Double) { self.rate = rate }
 
+    /// The rate at `step` (from 0) of a group that started with the rate `base`.
     public func callAsFunction(_ step: Int, base: Double) -> Double { rate(step, base) }
 
     /// The starting rate throughout.
@@ -69,6 +70,7 @@ public struct Schedule: Sendable {
 /// Sets an optimizer's learning rates by a schedule.
 public final class LearningRateScheduler {
     private let optimizer: Optimizer
+    /// The rule that ``step`` is put into.
     public let schedule: Schedule
     /// The step whose rates are in force. Setting it moves there, as when training is resumed.
     public var step: Int { didSet { apply() } }

@@ -3,16 +3,24 @@ import NN
 
 /// A decoder-only transformer (Radford et al., 2019): token and position embeddings, pre-norm blocks, a tied output head.
 public final class GPT: Module {
+    /// The sizes of a model; ``problem`` says whether they go together.
     public struct Configuration: Sendable, Codable, Equatable {
+        /// The number of different tokens.
         public var vocabulary: Int
         /// The longest sequence, in tokens.
         public var context: Int
+        /// Features per position, shared evenly by the heads.
         public var width: Int
+        /// The number of transformer blocks.
         public var layers: Int
+        /// Attention heads per block; they must divide ``width``.
         public var heads: Int
+        /// The probability of dropout after the embeddings and after both parts of every block, in 0 ..< 1.
         public var dropout: Double
+        /// Whether linear layers and layer norms have biases.
         public var bias: Bool
 
+        /// The sizes as given; nothing is checked until a model is made of them.
         public init(
             vocabulary: Int, context: Int, width: Int, layers: Int, heads: Int, dropout: Double = 0, bias: Bool = true
         ) {
@@ -36,11 +44,17 @@ public final class GPT: Module {
         }
     }
 
+    /// The sizes the model was made with.
     public let configuration: Configuration
+    /// `[vocabulary, width]`: the vectors of the tokens, and the weight of the output head.
     public let tokenEmbedding: Embedding
+    /// `[context, width]`: a learned vector for each position.
     public let positionEmbedding: Embedding
+    /// Applied to the sum of the embeddings.
     public let dropout: Dropout
+    /// The pre-norm blocks, first to last.
     public let blocks: [TransformerBlock]
+    /// Applied to the last block's output, before the head.
     public let finalNorm: LayerNorm
 
     /// Weights start normal with deviation 0.02, projections into the residual stream with 0.02 / √(2 layers), biases 0, as GPT-2's.

@@ -5,12 +5,18 @@ import NN
 ///
 /// One projection makes queries, keys and values, `qkv` with weight `[3 · model, model]`; `output` mixes the heads.
 public final class MultiHeadAttention: Module, Layer {
+    /// `[..., model]` to `[..., 3 · model]`: queries, then keys, then values, each with its heads side by side.
     public let qkv: Linear
+    /// `[..., model]` to the same shape, over the heads side by side.
     public let output: Linear
+    /// Applied to the output, not to the attention weights.
     public let dropout: Dropout
+    /// The number of heads, each `model / heads` wide.
     public let heads: Int
+    /// Whether a position sees only itself and those before it.
     public let isCausal: Bool
 
+    /// Projections that start as ``Linear``'s. Traps unless the heads divide the model's width.
     public init(
         model: Int, heads: Int, isCausal: Bool = true, bias: Bool = true, dropout: Double = 0, dtype: DType = .float32,
         generator: RandomGenerator = .default
@@ -25,6 +31,7 @@ public final class MultiHeadAttention: Module, Layer {
         self.dropout = Dropout(dropout, generator: generator)
     }
 
+    /// Attention of every position of `x` to the others: `[batch, sequence, model]` to the same shape.
     public func callAsFunction(_ x: Tensor) -> Tensor { self(x, mask: nil) }
 
     /// - Parameter mask: broadcasts to `[batch, heads, sequence, sequence]`; true, or an added number, says what is seen.

@@ -6,11 +6,16 @@ public enum NormPosition: String, Sendable { case pre, post }
 
 /// The position-wise part of a block: model → hidden → model with GELU between.
 public final class FeedForward: Module, Layer {
+    /// `[..., model]` to `[..., hidden]`.
     public let expand: Linear
+    /// `[..., hidden]` to `[..., model]`.
     public let project: Linear
+    /// Applied to the output.
     public let dropout: Dropout
+    /// The form of GELU between the two.
     public let approximation: GELUApproximation
 
+    /// Two layers that start as ``Linear``'s, with the tanh form of GELU (GPT-2's) unless told otherwise.
     public init(
         model: Int, hidden: Int, bias: Bool = true, dropout: Double = 0, approximation: GELUApproximation = .tanh,
         dtype: DType = .float32, generator: RandomGenerator = .default
@@ -21,6 +26,7 @@ public final class FeedForward: Module, Layer {
         self.approximation = approximation
     }
 
+    /// `dropout(project(gelu(expand(x))))`: `[..., model]` to the same shape.
     public func callAsFunction(_ x: Tensor) -> Tensor {
         dropout(project(gelu(expand(x), approximate: approximation)))
     }
@@ -28,12 +34,18 @@ public final class FeedForward: Module, Layer {
 
 /// Attention and feed-forward, each with a residual connection and a layer norm: `[batch, sequence, model]` to the same shape.
 public final class TransformerBlock: Module, Layer {
+    /// Normalises the input of the attention (`pre`) or the residual sum after it (`post`).
     public let attentionNorm: LayerNorm
+    /// The part that mixes positions.
     public let attention: MultiHeadAttention
+    /// Normalises the input of the feed-forward part (`pre`) or the residual sum after it (`post`).
     public let feedForwardNorm: LayerNorm
+    /// The part that works on each position alone.
     public let feedForward: FeedForward
+    /// Where the norms stand.
     public let norm: NormPosition
 
+    /// A block for `[batch, sequence, model]`; `hidden` is 4 · model if nil. Traps unless the heads divide the model's width.
     public init(
         model: Int, heads: Int, hidden: Int? = nil, norm: NormPosition = .pre, isCausal: Bool = true, bias: Bool = true,
         dropout: Double = 0, approximation: GELUApproximation = .tanh, dtype: DType = .float32,
@@ -50,6 +62,7 @@ public final class TransformerBlock: Module, Layer {
         self.norm = norm
     }
 
+    /// `pre`: y = x + attention(norm(x)), y + feedForward(norm(y)). `post`: y = norm(x + attention(x)), norm(y + feedForward(y)).
     public func callAsFunction(_ x: Tensor) -> Tensor {
         switch norm {
         case .pre:

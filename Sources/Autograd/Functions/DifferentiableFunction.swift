@@ -35,15 +35,18 @@ public final class FunctionContext {
 
     fileprivate init(needsGradient: [Bool]) { self.needsGradient = needsGradient }
 
+    /// Keeps tensors, inputs or outputs, for ``DifferentiableFunction/vjp(_:_:)``, which finds them in ``saved`` in this order.
     public func save(_ tensors: Tensor...) { kept += tensors }
 }
 
 extension DifferentiableFunction {
+    /// The type's name.
     public var name: String { String(describing: Self.self) }
 
     /// Calls the function and records it.
     public func apply(_ inputs: Tensor...) -> [Tensor] { apply(inputs) }
 
+    /// Calls the function on any number of inputs and records it. Traps if it gives no output.
     public func apply(_ inputs: [Tensor]) -> [Tensor] {
         let context = FunctionContext(needsGradient: inputs.map(\.requiresGrad))
         let outputs = withoutGrad { forward(inputs, context) }

@@ -4,77 +4,123 @@
 /// Unless said otherwise, operands are dense, of one element type, on the backend's device; `out` is dense and preallocated.
 public protocol Backend: AnyObject, Sendable {
     // MARK: Memory
+    /// Fresh memory of `byteCount` bytes; its content is undefined.
     func allocate(byteCount: Int) -> Storage
+    /// Takes back memory that ``allocate(byteCount:)`` gave; called by ``Storage`` when its last user is gone.
     func deallocate(_ base: UnsafeMutableRawPointer, byteCount: Int)
     /// Both strided, same shape and type.
     func copy(_ source: RawTensor, to destination: RawTensor)
+    /// `out[i] = x[i]` in the type of `out`: floats to integers are cut towards zero and saturate (NaN gives 0), integers wrap,
+    /// anything but 0 is true.
     func cast(_ x: RawTensor, to out: RawTensor)
     /// `value` is one element of the type of `out`.
     func fill(_ out: RawTensor, _ value: UnsafeRawPointer)
+    /// `out[i] = start + i · step`, computed in double (or int64 for integers) and converted to the type of `out`.
     func arange(_ out: RawTensor, start: Double, step: Double)
 
     // MARK: Elementwise
+    /// `out[i] = op(x[i])`; same type and count.
     func unary(_ op: UnaryKernel, _ x: RawTensor, _ out: RawTensor)
+    /// `out[i] = g[i] · f'(saved[i])`, all of one shape and float type; `saved` is what the kernel's case says.
     func unaryGrad(_ op: UnaryGradKernel, saved: RawTensor, _ g: RawTensor, _ out: RawTensor)
+    /// `out[i]` is a bool: whether the float `x[i]` is of the kind asked for.
     func classify(_ op: ClassifyKernel, _ x: RawTensor, _ out: RawTensor)
     /// `a` and `b` may have any strides and have the shape of `out`.
     func binary(_ op: BinaryKernel, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor)
+    /// As ``binary(_:_:_:_:)``, with bools in `out`; a comparison with NaN is false, but for `notEqual`.
     func compare(_ op: CompareKernel, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor)
+    /// `out = condition ? a : b`; `condition` holds bools. All three may have any strides and have the shape of `out`.
     func select(_ condition: RawTensor, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor)
+    /// `out[i] = min(max(x[i], low), high)`, the bounds in the type of `x`; NaN stays NaN.
     func clamp(_ x: RawTensor, _ out: RawTensor, low: Double, high: Double)
     /// `y += alpha · x`.
     func axpy(_ alpha: Double, _ x: RawTensor, _ y: RawTensor)
 
     // MARK: Reductions
+    /// `x` seen as `[outer, n, inner]` reduced along the middle into `out [outer, inner]`; with `n` = 0 `out` is the identity.
     func reduce(_ op: ReduceKernel, _ x: RawTensor, _ out: RawTensor, _ view: AxisView)
+    /// The first position along the middle of the largest (or smallest) element, int64 `out [outer, inner]`; a NaN wins.
     func argReduce(minimum: Bool, _ x: RawTensor, _ out: RawTensor, _ view: AxisView)
+    /// Mean and sum of squared deviations along the middle, both `[outer, inner]` of the float type of `x`.
     func meanAndM2(_ x: RawTensor, mean: RawTensor, m2: RawTensor, _ view: AxisView)
+    /// Running sums along the middle of `x [outer, n, inner]`; `out` has the same shape.
     func cumsum(_ x: RawTensor, _ out: RawTensor, _ view: AxisView)
+    /// Σ x², accumulated in double.
     func sumOfSquares(_ x: RawTensor) -> Double
 
     // MARK: Indexing. Indices are int64 and were checked.
+    /// `out[i, :] = table[ids[i], :]`: `table [rows, width]`, `ids [n]`, `out [n, width]`.
     func gatherRows(_ table: RawTensor, ids: RawTensor, _ out: RawTensor)
+    /// `table[ids[i], :] += rows[i, :]`, for each row of the table in the order of `i`; shapes as in ``gatherRows(_:ids:_:)``.
     func scatterAddRows(_ table: RawTensor, ids: RawTensor, _ rows: RawTensor)
+    /// `out[o, j, i] = x[o, index[o, j, i], i]`: `x` seen as `sourceView`, `index` and `out` as `[outer, n, inner]`.
     func gather(_ x: RawTensor, index: RawTensor, _ out: RawTensor, sourceView: AxisView, n: Int)
+    /// `out[o, index[o, j, i], i] += x[o, j, i]`, in the order of `j`: `out` seen as `outputView`, `x` and `index` as
+    /// `[outer, n, inner]`.
     func scatterAdd(_ x: RawTensor, index: RawTensor, _ out: RawTensor, outputView: AxisView, n: Int)
     /// The position of the first index outside `0 ..< limit`.
     func firstOutOfRange(_ index: RawTensor, limit: Int) -> Int?
 
     // MARK: Fused rows
+    /// `eˣ / Σ eˣ` (or its logarithm) of each row of the last axis, shifted by the row's maximum.
     func softmax(_ x: RawTensor, _ out: RawTensor, log: Bool)
+    /// From softmax's own output y: `y (g - Σ g y)`, or with `log`: `g - eʸ Σ g`.
     func softmaxGrad(output: RawTensor, _ g: RawTensor, _ out: RawTensor, log: Bool)
+    /// Per row of `logits [rows, classes]`, with lse = logSumExp(row) and e = `smoothing`:
+    /// `loss[r] = (1 - e)(lse - x[label]) + e (lse - mean(x))`, 0 where the label is `ignoreIndex`. `labels` are int64 `[rows]`,
+    /// checked; `loss` and `lse` are `[rows]`.
     func crossEntropy(
         _ logits: RawTensor, _ labels: RawTensor, loss: RawTensor, lse: RawTensor, ignoreIndex: Int, smoothing: Double)
+    /// `out[r, c] = g[r] (exp(x - lse) - (1 - e) [c = label] - e / classes)`, 0 in ignored rows; `g [rows]`.
     func crossEntropyGrad(
         _ logits: RawTensor, _ labels: RawTensor, lse: RawTensor, _ g: RawTensor, _ out: RawTensor, ignoreIndex: Int,
         smoothing: Double)
+    /// `(x - mean) · rstd · weight + bias` over each row, rstd = 1 / √(variance + eps). `weight` and `bias` are `[columns]`;
+    /// `mean` and `rstd` are `[rows]`, float64 for float64 rows and float32 for all others.
     func layerNorm(
         _ x: RawTensor, weight: RawTensor?, bias: RawTensor?, _ out: RawTensor, mean: RawTensor, rstd: RawTensor,
         eps: Double)
+    /// The gradients of ``layerNorm(_:weight:bias:_:mean:rstd:eps:)`` that are not nil, from what it kept.
     func layerNormGrad(
         _ x: RawTensor, weight: RawTensor?, mean: RawTensor, rstd: RawTensor, _ g: RawTensor, dx: RawTensor?,
         dweight: RawTensor?, dbias: RawTensor?)
+    /// `x · rstd · weight` over each row, rstd = 1 / √(mean(x²) + eps), kept as `[rows]` like layer normalisation's.
     func rmsNorm(_ x: RawTensor, weight: RawTensor?, _ out: RawTensor, rstd: RawTensor, eps: Double)
+    /// The gradients of ``rmsNorm(_:weight:_:rstd:eps:)`` that are not nil, from what it kept.
     func rmsNormGrad(
         _ x: RawTensor, weight: RawTensor?, rstd: RawTensor, _ g: RawTensor, dx: RawTensor?, dweight: RawTensor?)
 
     // MARK: Products
+    /// `out = op(a) · op(b)` for every matrix of the batch, added to `out` if the plan accumulates. `bias [n]`, if any, is added
+    /// to each row; it does not go with accumulation.
     func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?)
+    /// softmax(scale · q kᵀ) v: `q [batch, heads, queries, dim]`, `k` and `v [batch, kvHeads, keys, dim]`, where kvHeads divides
+    /// heads. `lse [batch, heads, queries]` is kept for the gradient. A query that sees no key gives 0.
     func attention(_ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, lse: RawTensor, _ plan: AttentionPlan)
+    /// The gradients of ``attention(_:_:_:_:lse:_:)``, each in the shape of what it belongs to, with strides of its own.
     func attentionGrad(
         _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, out: RawTensor, lse: RawTensor, _ g: RawTensor, dq: RawTensor,
         dk: RawTensor, dv: RawTensor, _ plan: AttentionPlan)
 
     // MARK: Random numbers (Philox4x32-10)
+    /// Uniform on `low ..< high`. Key `seed`, counters from `offset`: one serves 4 elements (2 of 8 bytes).
     func randomUniform(_ out: RawTensor, seed: UInt64, offset: UInt64, low: Double, high: Double)
+    /// Normal by Box and Muller (1958), from the same counters as the uniform numbers.
     func randomNormal(_ out: RawTensor, seed: UInt64, offset: UInt64, mean: Double, standardDeviation: Double)
+    /// Uniform integers in `low ..< high`, in the type of `out`.
     func randomIntegers(_ out: RawTensor, seed: UInt64, offset: UInt64, low: Int, high: Int)
+    /// `mask[i] = uniform < keep` (bools) and `out[i] = mask[i] ? x[i] / keep : 0`.
     func dropout(_ x: RawTensor, _ out: RawTensor, mask: RawTensor, seed: UInt64, offset: UInt64, keep: Double)
+    /// `out[i] = mask[i] ? g[i] / keep : 0`.
     func dropoutGrad(_ g: RawTensor, mask: RawTensor, _ out: RawTensor, keep: Double)
 
     // MARK: Optimizer sweeps, in place on the parameter and its state
+    /// One step of ``SGDSweep`` on `p`, float32 or float64; `momentum` is nil for plain descent.
     func sgd(_ p: RawTensor, _ g: RawTensor, momentum: RawTensor?, _ options: SGDSweep)
+    /// One step of ``AdamSweep`` on `p` with the moments `m` and `v`; `maxV`, if any, keeps the largest `v` (AMSGrad).
     func adam(_ p: RawTensor, _ g: RawTensor, m: RawTensor, v: RawTensor, maxV: RawTensor?, _ options: AdamSweep)
+    /// One step of ``RMSPropSweep`` on `p`: `square` averages g², `average` g (if centred), `momentum` the steps (if
+    /// there is any).
     func rmsProp(
         _ p: RawTensor, _ g: RawTensor, square: RawTensor, average: RawTensor?, momentum: RawTensor?,
         _ options: RMSPropSweep)
@@ -82,8 +128,11 @@ public protocol Backend: AnyObject, Sendable {
 
 /// Numbers of one SGD step; see `torch.optim.SGD`.
 public struct SGDSweep: Sendable {
+    /// lr, λ, μ and τ: d ← g + λ p, v ← μ v + (1 - τ) d, p ← p - lr v.
     public var learningRate, weightDecay, momentum, dampening: Double
+    /// `nesterov` steps along d + μ v in place of v; `isFirst` starts v as d, not dampened; `maximize` negates g, to climb.
     public var nesterov, isFirst, maximize: Bool
+    /// All the numbers; nothing is checked.
     public init(
         learningRate: Double, weightDecay: Double, momentum: Double, dampening: Double, nesterov: Bool, isFirst: Bool,
         maximize: Bool
@@ -100,9 +149,13 @@ public struct SGDSweep: Sendable {
 
 /// Numbers of one Adam or AdamW (`decoupled`) step; `step` counts from 1.
 public struct AdamSweep: Sendable {
+    /// lr, β₁, β₂, ε and λ: m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g², p ← p - lr m̂ / (√v̂ + ε).
     public var learningRate, beta1, beta2, epsilon, weightDecay: Double
+    /// The step being taken, from 1: the bias corrections are 1 - β₁ᵗ and 1 - β₂ᵗ.
     public var step: Int
+    /// `decoupled` multiplies p by 1 - lr λ in place of adding λ p to g (AdamW); `maximize` negates g, to climb.
     public var decoupled, maximize: Bool
+    /// All the numbers; nothing is checked.
     public init(
         learningRate: Double, beta1: Double, beta2: Double, epsilon: Double, weightDecay: Double, step: Int,
         decoupled: Bool, maximize: Bool
@@ -120,8 +173,11 @@ public struct AdamSweep: Sendable {
 
 /// Numbers of one RMSProp step; see `torch.optim.RMSprop`.
 public struct RMSPropSweep: Sendable {
+    /// lr, α, ε, λ and μ: s ← α s + (1 - α) g², b ← μ b + g / (√s + ε), p ← p - lr b, with λ p added to g.
     public var learningRate, alpha, epsilon, weightDecay, momentum: Double
+    /// `centered` takes the squared running mean of g from s; `maximize` negates g, to climb.
     public var centered, maximize: Bool
+    /// All the numbers; nothing is checked.
     public init(
         learningRate: Double, alpha: Double, epsilon: Double, weightDecay: Double, momentum: Double, centered: Bool,
         maximize: Bool
@@ -141,10 +197,12 @@ public enum Backends {
     private static let lock = SpinLock()
     nonisolated(unsafe) private static var registered: [Device: any Backend] = [:]
 
+    /// Makes `backend` the one that runs operations on `device`'s tensors, in place of an earlier one.
     public static func register(_ backend: any Backend, for device: Device) {
         lock.withLock { registered[device] = backend }
     }
 
+    /// What runs operations on `device`'s tensors. Traps if nothing was registered for it.
     public static func backend(for device: Device) -> any Backend {
         if device.kind == .cpu { return CPUBackend.shared }
         guard let backend = lock.withLock({ registered[device] }) else {

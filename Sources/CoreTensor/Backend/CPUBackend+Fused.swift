@@ -8,17 +8,20 @@ extension CPUBackend {
         return (columns == 0 ? 0 : Int64(x.count / columns), Int64(columns))
     }
 
+    /// Each row of the last axis, by `tk_softmax` or `tk_log_softmax`; floats only.
     public func softmax(_ x: RawTensor, _ out: RawTensor, log: Bool) {
         let (rows, columns) = rows(x)
         (log ? tk_log_softmax : tk_softmax)(x.dtype.code, x.pointer, out.pointer, rows, columns)
     }
 
+    /// Each row from its output, by `tk_softmax_grad` or `tk_log_softmax_grad`.
     public func softmaxGrad(output: RawTensor, _ g: RawTensor, _ out: RawTensor, log: Bool) {
         let (rows, columns) = rows(g)
         (log ? tk_log_softmax_grad : tk_softmax_grad)(
             g.dtype.code, output.pointer, g.pointer, out.pointer, rows, columns)
     }
 
+    /// Loss and logSumExp of each row of logits in one sweep, by `tk_cross_entropy`.
     public func crossEntropy(
         _ logits: RawTensor, _ labels: RawTensor, loss: RawTensor, lse: RawTensor, ignoreIndex: Int, smoothing: Double
     ) {
@@ -28,6 +31,7 @@ extension CPUBackend {
             Int64(ignoreIndex), smoothing)
     }
 
+    /// The logits' gradient from the logSumExp kept, by `tk_cross_entropy_grad`.
     public func crossEntropyGrad(
         _ logits: RawTensor, _ labels: RawTensor, lse: RawTensor, _ g: RawTensor, _ out: RawTensor, ignoreIndex: Int,
         smoothing: Double
@@ -38,6 +42,7 @@ extension CPUBackend {
             Int64(ignoreIndex), smoothing)
     }
 
+    /// Each row of the last axis by `tk_layer_norm`, which keeps `mean` and `rstd`.
     public func layerNorm(
         _ x: RawTensor, weight: RawTensor?, bias: RawTensor?, _ out: RawTensor, mean: RawTensor, rstd: RawTensor,
         eps: Double
@@ -48,6 +53,7 @@ extension CPUBackend {
             columns, eps)
     }
 
+    /// By `tk_layer_norm_grad`; gradients that are nil are not computed.
     public func layerNormGrad(
         _ x: RawTensor, weight: RawTensor?, mean: RawTensor, rstd: RawTensor, _ g: RawTensor, dx: RawTensor?,
         dweight: RawTensor?, dbias: RawTensor?
@@ -58,11 +64,13 @@ extension CPUBackend {
             dweight?.pointer, dbias?.pointer, rows, columns)
     }
 
+    /// Each row of the last axis by `tk_rms_norm`, which keeps `rstd`.
     public func rmsNorm(_ x: RawTensor, weight: RawTensor?, _ out: RawTensor, rstd: RawTensor, eps: Double) {
         let (rows, columns) = rows(x)
         tk_rms_norm(x.dtype.code, x.pointer, weight?.pointer, out.pointer, rstd.pointer, rows, columns, eps)
     }
 
+    /// By `tk_rms_norm_grad`; gradients that are nil are not computed.
     public func rmsNormGrad(
         _ x: RawTensor, weight: RawTensor?, rstd: RawTensor, _ g: RawTensor, dx: RawTensor?, dweight: RawTensor?
     ) {
@@ -74,6 +82,7 @@ extension CPUBackend {
 
     // MARK: Products
 
+    /// Float32 and float64 by `tk_gemm` (own kernels or OpenBLAS), int64 by kernels of its own that wrap (`tk_gemm_int64`).
     public func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?) {
         if out.dtype == .int64 {
             tk_gemm_int64(
@@ -102,6 +111,7 @@ extension CPUBackend {
             out: strides(out), scale: plan.scale, causal: plan.causal)
     }
 
+    /// Float32 and float64 by `tk_attention`, in blocks: memory beyond the outputs is linear in the number of keys.
     public func attention(
         _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, lse: RawTensor, _ plan: AttentionPlan
     ) {
@@ -109,6 +119,7 @@ extension CPUBackend {
         tk_attention(q.dtype.code, &s, q.pointer, k.pointer, v.pointer, out.pointer, lse.pointer)
     }
 
+    /// By `tk_attention_grad`, which computes the weights again from `lse`.
     public func attentionGrad(
         _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, out: RawTensor, lse: RawTensor, _ g: RawTensor, dq: RawTensor,
         dk: RawTensor, dv: RawTensor, _ plan: AttentionPlan
@@ -121,32 +132,38 @@ extension CPUBackend {
 
     // MARK: Random numbers
 
+    /// By `tk_random_uniform`: 24 random bits for float32, 53 for float64, the same on every CPU.
     public func randomUniform(_ out: RawTensor, seed: UInt64, offset: UInt64, low: Double, high: Double) {
         tk_random_uniform(out.dtype.code, seed, offset, out.pointer, Int64(out.count), low, high)
     }
 
+    /// By `tk_random_normal` (Box-Muller), the same on every CPU.
     public func randomNormal(
         _ out: RawTensor, seed: UInt64, offset: UInt64, mean: Double, standardDeviation: Double
     ) {
         tk_random_normal(out.dtype.code, seed, offset, out.pointer, Int64(out.count), mean, standardDeviation)
     }
 
+    /// By `tk_random_integers`, a 64-bit multiply-shift: the bias is below what can be noticed.
     public func randomIntegers(_ out: RawTensor, seed: UInt64, offset: UInt64, low: Int, high: Int) {
         tk_random_integers(out.dtype.code, seed, offset, out.pointer, Int64(out.count), Int64(low), Int64(high))
     }
 
+    /// Mask and scaled result in one sweep, by `tk_dropout`; floats only.
     public func dropout(
         _ x: RawTensor, _ out: RawTensor, mask: RawTensor, seed: UInt64, offset: UInt64, keep: Double
     ) {
         tk_dropout(x.dtype.code, seed, offset, x.pointer, out.pointer, boolPointer(mask), Int64(x.count), keep)
     }
 
+    /// By `tk_dropout_grad`, from the mask kept.
     public func dropoutGrad(_ g: RawTensor, mask: RawTensor, _ out: RawTensor, keep: Double) {
         tk_dropout_grad(g.dtype.code, boolPointer(mask), g.pointer, out.pointer, Int64(g.count), keep)
     }
 
     // MARK: Optimizer sweeps
 
+    /// One sweep over `p` and its momentum, by `tk_sgd`; float32 and float64.
     public func sgd(_ p: RawTensor, _ g: RawTensor, momentum: RawTensor?, _ options: SGDSweep) {
         var o = tk_sgd_options(
             lr: options.learningRate, weight_decay: options.weightDecay, momentum: options.momentum,
@@ -155,6 +172,7 @@ extension CPUBackend {
         tk_sgd(p.dtype.code, p.pointer, g.pointer, momentum?.pointer, Int64(p.count), &o)
     }
 
+    /// One sweep over `p` and its moments, by `tk_adam`; float32 and float64.
     public func adam(
         _ p: RawTensor, _ g: RawTensor, m: RawTensor, v: RawTensor, maxV: RawTensor?, _ options: AdamSweep
     ) {
@@ -165,6 +183,7 @@ extension CPUBackend {
         tk_adam(p.dtype.code, p.pointer, g.pointer, m.pointer, v.pointer, maxV?.pointer, Int64(p.count), &o)
     }
 
+    /// One sweep over `p` and its averages, by `tk_rmsprop`; float32 and float64.
     public func rmsProp(
         _ p: RawTensor, _ g: RawTensor, square: RawTensor, average: RawTensor?, momentum: RawTensor?,
         _ options: RMSPropSweep

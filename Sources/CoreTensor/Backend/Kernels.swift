@@ -1,6 +1,8 @@
 import CKernels
 
 /// Elementwise functions of one argument. Raw values are those of the C kernels.
+///
+/// Integers have `neg`, `abs`, `sign`, `square` and `relu` only, bools `not` only. `round` takes halves to even.
 public enum UnaryKernel: Int32, Sendable {
     case neg = 0
     case abs, sign, square, sqrt, rsqrt, reciprocal, exp, expm1, log, log1p, log2, log10, exp2, sin, cos, tan, asin, acos
@@ -9,26 +11,41 @@ public enum UnaryKernel: Int32, Sendable {
 }
 
 /// Derivatives fused with the incoming gradient: `g · f'(saved)`.
+///
+/// `saved` is the function's output where the case says so (`reluOutput`: g where it is above 0), else its input.
 public enum UnaryGradKernel: Int32, Sendable {
     case tanhOutput = 0
     case sigmoidOutput, reluOutput, geluErf, geluTanh, silu, logSigmoid, softplus
 }
 
+/// Tests of single floats with a bool result. Raw values are those of the C kernels.
 public enum ClassifyKernel: Int32, Sendable { case isNaN = 0, isInf, isFinite }
 
+/// Elementwise functions of two arguments, broadcast by strides. Raw values are those of the C kernels.
+///
+/// Integers wrap, and their `div` cuts towards zero; by zero `div`, `floorDivide` and `remainder` give 0. `remainder` has the
+/// sign of the divisor, `max` and `min` pass NaN on. `and`, `or`, `xor` take bools and integers, `atan2` and `hypot` floats.
 public enum BinaryKernel: Int32, Sendable {
     case add = 0
     case sub, mul, div, pow, max, min, remainder, floorDivide, and, or, xor, atan2, hypot
 }
 
+/// Elementwise comparisons with a bool result, broadcast by strides. Raw values are those of the C kernels.
 public enum CompareKernel: Int32, Sendable { case equal = 0, notEqual, less, lessEqual, greater, greaterEqual }
 
+/// Reductions of `[outer, n, inner]` along the middle. Raw values are those of the C kernels.
+///
+/// `sum` and `prod` stay in the type (16-bit floats accumulate in float32, integers wrap); `max` and `min` pass NaN on; `any` and
+/// `all` take bools.
 public enum ReduceKernel: Int32, Sendable { case sum = 0, prod, max, min, any, all }
 
 /// A tensor seen as `[outer, n, inner]`; the operation runs along the middle.
 public struct AxisView: Sendable {
+    /// The product of the sizes before the axis.
     public var outer: Int
+    /// The size of the axis.
     public var n: Int
+    /// The product of the sizes after the axis: the elements between two neighbours along it.
     public var inner: Int
 
     init(_ shape: Shape, axis: Int) {
@@ -46,24 +63,36 @@ public struct AxisView: Sendable {
 
 /// Operands of a (batched) matrix product `op(a) · op(b)`; see `tk_gemm`.
 public struct MatMulPlan: Sendable {
+    /// Whether `a` lies in memory as `[k, m]` rows.
     public var transposeA = false
+    /// Whether `b` lies in memory as `[n, k]` rows.
     public var transposeB = false
+    /// Rows of `op(a)` and of the result.
     public var m: Int
+    /// Columns of `op(b)` and of the result, which lies dense with rows of this length.
     public var n: Int
+    /// Columns of `op(a)` and rows of `op(b)`: what is summed over.
     public var k: Int
     /// Row lengths in memory.
     public var lda: Int
+    /// As ``lda``, of `b`.
     public var ldb: Int
     /// Elements between the matrices of a batch; 0 repeats the same one.
     public var strideA = 0
+    /// As ``strideA``, of `b`.
     public var strideB = 0
+    /// Elements between the matrices of the result.
     public var strideC = 0
+    /// The number of products.
     public var batch = 1
+    /// Whether the product is added to what the result holds.
     public var accumulate = false
 }
 
 /// Sizes of a scaled dot-product attention; tensors are `[batch, heads, length, dim]` views with a dense last axis.
 public struct AttentionPlan: Sendable {
+    /// What q · k is multiplied by before the softmax, 1 / √dim as a rule.
     public var scale: Double
+    /// Whether query `i` sees only the keys up to `i + keys - queries`.
     public var causal: Bool
 }

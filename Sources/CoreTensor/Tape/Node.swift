@@ -16,6 +16,7 @@ open class Node: @unchecked Sendable {
     @exclusivity(unchecked) final var edge0: Edge?
     @exclusivity(unchecked) final var edge1: Edge?
     @exclusivity(unchecked) final var moreEdges: [Edge?] = []
+    /// The inputs connected so far, those that need no gradient among them.
     @exclusivity(unchecked) public final private(set) var inputCount = 0
 
     @exclusivity(unchecked) final var outputLayout: Layout
@@ -35,14 +36,19 @@ open class Node: @unchecked Sendable {
 
     /// Scratch of the engine: the pass that uses the node, and the node's place in it.
     @exclusivity(unchecked) public final var enginePass: UInt64 = 0
+    /// The node's place in the pass that ``enginePass`` names; means nothing in another.
     @exclusivity(unchecked) public final var engineSlot = 0
 
     /// Gradients kept on request (`retainGrad()`), by output.
     public final var retainedGrads: [Int: Tensor] = [:]
 
+    /// Where an input came from: one output of one node. Gradients run along it.
     public struct Edge: Sendable {
+        /// The operation, or the leaf, that made the input.
         public let node: Node
+        /// Which of the node's outputs the input is, from 0.
         public let output: Int
+        /// The edge to output `output` of `node`.
         public init(node: Node, output: Int) {
             self.node = node
             self.output = output
@@ -56,6 +62,7 @@ open class Node: @unchecked Sendable {
         var isOwnOutput: Bool
     }
 
+    /// A node with no inputs yet, numbered and marked with the place of the call. ``record(_:_:_:)`` connects it.
     @inline(__always)
     public init() {
         sequence = tk_next_sequence()
@@ -86,6 +93,7 @@ open class Node: @unchecked Sendable {
 
     // MARK: Edges
 
+    /// Where input `input` came from; nil if it needs no gradient. Traps if there is no such input.
     public final func edge(_ input: Int) -> Edge? {
         switch input {
         case 0: edge0
@@ -117,6 +125,7 @@ open class Node: @unchecked Sendable {
     public final func outputInfo(_ output: Int) -> (layout: Layout, dtype: DType) {
         output == 0 ? (outputLayout, outputDType) : moreOutputs[output - 1]
     }
+    /// How many tensors the operation made, at least 1.
     public final var outputCount: Int { 1 + moreOutputs.count }
 
     // MARK: Saved tensors

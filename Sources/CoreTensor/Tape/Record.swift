@@ -11,6 +11,7 @@ public func record(_ out: RawTensor, _ a: Tensor, _ make: () -> Node) -> Tensor 
     return Tensor(raw: out, node: node)
 }
 
+/// For two inputs; the node is recorded if either carries a gradient.
 @inline(__always)
 public func record(_ out: RawTensor, _ a: Tensor, _ b: Tensor, _ make: () -> Node) -> Tensor {
     if (a.node == nil && b.node == nil) || !tk_grad_enabled() { return Tensor(raw: out) }
@@ -45,6 +46,7 @@ public func record(_ outs: [RawTensor], inputs: [Tensor], _ make: () -> Node) ->
     }
 }
 
+/// Whether an operation on these inputs goes on the tape: recording is on and one of them requires a gradient.
 public func isRecording(_ inputs: [Tensor]) -> Bool {
     tk_grad_enabled() && inputs.contains { $0.node != nil }
 }

@@ -4,8 +4,10 @@ import Synchronization
 public final class SpinLock: Sendable {
     private let held = Atomic<Bool>(false)
 
+    /// A lock that nobody holds.
     public init() {}
 
+    /// Runs `body` alone. Waits by spinning; a thread that holds the lock must not ask for it again.
     @inline(__always)
     public func withLock<R>(_ body: () throws -> R) rethrows -> R {
         while held.exchange(true, ordering: .acquiring) {}
@@ -15,5 +17,6 @@ public final class SpinLock: Sendable {
 
     /// Takes the lock if nobody holds it.
     public func tryLock() -> Bool { !held.exchange(true, ordering: .acquiring) }
+    /// Lets go of a lock that ``tryLock()`` took.
     public func unlock() { held.store(false, ordering: .releasing) }
 }

@@ -20,6 +20,7 @@ public final class ThreadLocal {
         return key
     }()
 
+    /// The calling thread's own, made on first use and freed with the thread.
     public static var current: ThreadLocal {
         if let pointer = pthread_getspecific(key) {
             return Unmanaged<ThreadLocal>.fromOpaque(pointer).takeUnretainedValue()

@@ -2,11 +2,15 @@
 public struct Axes: Sendable, ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral {
     let list: [Int]?
 
+    /// Every axis, so that a reduction gives a scalar.
     public static let all = Axes(list: nil)
 
     init(list: [Int]?) { self.list = list }
+    /// The axes in `axes`, in any order; an operation traps on one out of range or named twice.
     public init(_ axes: [Int]) { list = axes }
+    /// One axis.
     public init(integerLiteral value: Int) { list = [value] }
+    /// Several axes; `[]` names none.
     public init(arrayLiteral elements: Int...) { list = elements }
 
     /// Sorted, non-negative and distinct. A scalar takes the axis 0 (or -1) of the vector it could be, and has none.

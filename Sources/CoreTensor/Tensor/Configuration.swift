@@ -60,6 +60,7 @@ public struct Configuration: Sendable, CustomStringConvertible {
         }
     }
 
+    /// Version, kernels and threads, BLAS and any warnings, a line each.
     public var description: String {
         ([
             "Tapestry \(Configuration.version)",
@@ -90,6 +91,7 @@ public struct MemoryStatistics: Sendable, Equatable {
     /// Allocations served, and those of them that went to the system.
     public let allocations, systemAllocations: Int
 
+    /// The figures at this moment, over all threads.
     public static var current: MemoryStatistics {
         let s = tk_get_memory_stats()
         return MemoryStatistics(
@@ -97,6 +99,7 @@ public struct MemoryStatistics: Sendable, Equatable {
             allocations: Int(s.allocations), systemAllocations: Int(s.system_allocations))
     }
 
+    /// Lets ``peakBytesInUse`` start again from what is in use now.
     public static func resetPeak() { tk_reset_peak_memory() }
     /// Gives the cached memory back to the system.
     public static func emptyCache() { tk_empty_cache() }

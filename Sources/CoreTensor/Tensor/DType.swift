@@ -13,9 +13,12 @@ public enum DType: UInt8, Sendable, CaseIterable, CustomStringConvertible {
         }
     }
 
+    /// True for `float32`, `float64`, `float16` and `bfloat16`: the types that can carry gradients.
     public var isFloatingPoint: Bool { rawValue <= DType.bfloat16.rawValue }
+    /// True for the signed and unsigned integers; false for `bool`.
     public var isInteger: Bool { !isFloatingPoint && self != .bool }
 
+    /// The case's name: "float32", "bool" …
     public var description: String {
         switch self {
         case .float32: "float32"

@@ -4,13 +4,16 @@ public typealias Shape = [Int]
 /// How a tensor's elements lie in its storage: shape, strides (in elements) and what follows from them. Immutable and
 /// shared, so that two tensors of one shape usually hold the very same object and compare by identity.
 public final class Layout: Sendable {
+    /// Sizes per axis, outermost first; `[]` for a scalar.
     public let shape: Shape
+    /// Elements to step over per axis; 0 repeats (a broadcast axis), negative runs backwards.
     public let strides: [Int]
     /// The number of elements: the product of the shape.
     public let count: Int
     /// Whether the elements are dense and in row-major order.
     public let isContiguous: Bool
 
+    /// The layout of a single element, shape `[]`.
     public static let scalar = Layout(shape: [])
 
     /// The dense row-major layout. Traps if the number of elements overflows.
@@ -31,6 +34,7 @@ public final class Layout: Sendable {
         isContiguous = true
     }
 
+    /// A layout with strides of its own; the caller answers for every element lying in the storage.
     public init(shape: Shape, strides: [Int]) {
         self.shape = shape
         self.strides = strides

@@ -1,11 +1,15 @@
 /// A tensor without its tape: storage, layout, offset and element type. What backends work on.
 public struct RawTensor: @unchecked Sendable {
+    /// The memory that holds the elements, perhaps shared with other views.
     public var storage: Storage
+    /// Shape and strides of the view.
     public var layout: Layout
     /// Position of the first element, in elements.
     public var offset: Int
+    /// The type of the elements in memory.
     public var dtype: DType
 
+    /// A view of `storage`; nothing is checked or copied. `offset` counts elements.
     @inline(__always)
     public init(storage: Storage, layout: Layout, offset: Int, dtype: DType) {
         self.storage = storage
@@ -33,9 +37,13 @@ public struct RawTensor: @unchecked Sendable {
 
     /// Address of the first element (a device address off the CPU).
     @inline(__always) public var pointer: UnsafeMutableRawPointer { storage.base + offset &* dtype.byteCount }
+    /// Sizes per axis; `[]` for a scalar.
     @inline(__always) public var shape: Shape { layout.shape }
+    /// The number of elements: the product of the shape.
     @inline(__always) public var count: Int { layout.count }
+    /// Where the elements live.
     @inline(__always) public var device: Device { storage.device }
+    /// Whether the elements are dense in row-major order.
     @inline(__always) public var isContiguous: Bool { layout.isContiguous }
 
     /// Itself if dense, otherwise a dense copy.
@@ -66,6 +74,7 @@ public struct RawTensor: @unchecked Sendable {
         return view(Layout(shape: shape, strides: strides))
     }
 
+    /// What runs operations on these elements. Traps if the device has none in this program.
     @inline(__always) public var backend: any Backend {
         device.kind == .cpu ? CPUBackend.shared : Backends.backend(for: device)
     }

@@ -2,8 +2,11 @@ import CKernels
 
 /// A block of memory on one device, shared by the tensors that view it and freed with the last of them.
 public final class Storage: @unchecked Sendable {
+    /// Address of the first byte (a device address off the CPU).
     public let base: UnsafeMutableRawPointer
+    /// Size of the block in bytes, as asked for.
     public let byteCount: Int
+    /// The device whose memory this is.
     public let device: Device
     /// Keeps foreign memory alive (a mapped file, say). Such memory is never written to.
     let owner: AnyObject?

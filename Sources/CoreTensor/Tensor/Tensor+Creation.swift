@@ -37,10 +37,12 @@ extension Tensor {
         if requiresGrad { self.requiresGrad = true }
     }
 
+    /// Every element 0.
     public init(zeros shape: Shape, dtype: DType = .float32, device: Device = .cpu, requiresGrad: Bool = false) {
         self.init(repeating: 0, shape: shape, dtype: dtype, device: device, requiresGrad: requiresGrad)
     }
 
+    /// Every element 1.
     public init(ones shape: Shape, dtype: DType = .float32, device: Device = .cpu, requiresGrad: Bool = false) {
         self.init(repeating: 1, shape: shape, dtype: dtype, device: device, requiresGrad: requiresGrad)
     }

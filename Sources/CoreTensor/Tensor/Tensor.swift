@@ -5,17 +5,20 @@
 /// else can see copies it first, so `var b = a; b += 1` never changes `a`, and nothing that an operation saved for its
 /// gradient can be altered later.
 public struct Tensor: @unchecked Sendable {
+    /// The elements without the tape: what backends work on.
     public internal(set) var raw: RawTensor
     /// The node that produced this tensor, or the leaf that collects its gradient; nil where nothing is recorded.
     var node: Node?
     var outputIndex: Int = 0
 
+    /// A tensor of the given elements that no operation has recorded.
     @inline(__always)
     public init(raw: RawTensor) {
         self.raw = raw
         node = nil
     }
 
+    /// A tensor that is output `outputIndex` of `node`. For operations that record themselves; see ``record(_:_:_:)``.
     @inline(__always)
     public init(raw: RawTensor, node: Node?, outputIndex: Int = 0) {
         self.raw = raw
@@ -25,6 +28,7 @@ public struct Tensor: @unchecked Sendable {
 
     // MARK: What it is
 
+    /// Sizes per axis, outermost first; `[]` for a scalar.
     public var shape: Shape { raw.layout.shape }
     /// Elements to step over, per axis.
     public var strides: [Int] { raw.layout.strides }
@@ -32,7 +36,9 @@ public struct Tensor: @unchecked Sendable {
     public var rank: Int { raw.layout.shape.count }
     /// The number of elements.
     public var count: Int { raw.layout.count }
+    /// The type of the elements; ``to(_:)`` converts.
     public var dtype: DType { raw.dtype }
+    /// Where the elements live; ``to(device:)`` moves them.
     public var device: Device { raw.device }
     /// Whether the elements are dense in row-major order.
     public var isContiguous: Bool { raw.layout.isContiguous }

@@ -5,6 +5,7 @@ import Optimizers
 
 /// Why a checkpoint does not fit.
 public struct CheckpointError: Error, CustomStringConvertible, Equatable {
+    /// What does not fit, as a sentence.
     public let description: String
     init(_ description: String) { self.description = description }
 }
@@ -12,10 +13,15 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
 /// Everything needed to continue training bit for bit, in one safetensors file: parameters and buffers, optimizer state, the step of
 /// the schedule, the random stream, the position in the data, and facts of the caller's own.
 public struct Checkpoint {
+    /// The model's ``Module/stateDict``: parameters and buffers by name.
     public var model: [String: Tensor]
+    /// Moments, step count and learning rates; nil if none was saved.
     public var optimizer: Optimizer.State?
+    /// The ``LearningRateScheduler/step`` in force; nil if there was no schedule.
     public var scheduleStep: Int?
+    /// Where the random stream stood.
     public var random: RandomGenerator.State?
+    /// Batches handed out, as ``TokenWindows/position`` counts them; nil if none was saved. The caller puts it back.
     public var dataPosition: Int?
     /// Facts of the caller's: configuration, vocabulary, best loss …
     public var facts: [String: String]

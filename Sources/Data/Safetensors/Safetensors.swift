@@ -22,6 +22,7 @@ extension DType {
 
 /// A safetensors file, mapped into memory: opening reads the header alone, a tensor's pages are read when it is used.
 public struct SafetensorsFile: Sendable {
+    /// The file's header, checked.
     public let header: SafetensorsHeader
     private let file: MappedFile
     private let index: [String: SafetensorsHeader.Entry]
@@ -36,7 +37,9 @@ public struct SafetensorsFile: Sendable {
         index = Dictionary(uniqueKeysWithValues: header.entries.map { ($0.name, $0) })
     }
 
+    /// The tensors' names, in the order of their data.
     public var names: [String] { header.entries.map(\.name) }
+    /// The file's free text by key (`__metadata__`); empty if it has none.
     public var metadata: [String: String] { header.metadata }
 
     /// A tensor of the file, seeing the mapped bytes (a copy if they are not aligned for its type).

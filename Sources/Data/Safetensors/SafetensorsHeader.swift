@@ -2,19 +2,24 @@ import CoreTensor
 
 /// Why a safetensors file was refused.
 public struct SafetensorsError: Error, CustomStringConvertible, Equatable {
+    /// What was wrong, naming the tensor or the byte where there is one.
     public let reason: String
     /// The file, where one is known.
     public internal(set) var path: String?
+    /// The path and the reason as a whole sentence.
     public var description: String { (path.map { "\($0): " } ?? "") + "not a valid safetensors file: \(reason)" }
     init(_ reason: String) { self.reason = reason }
 }
 
 /// The header of a safetensors file: where each tensor lies. Checked completely before anything is made of it.
 public struct SafetensorsHeader: Sendable, Equatable {
+    /// One tensor of the file.
     public struct Entry: Sendable, Equatable {
+        /// The tensor's name, unique in the file.
         public let name: String
         /// The format's name of the element type: "F32", "BF16" …
         public let type: String
+        /// Sizes per axis; `[]` for a scalar.
         public let shape: [Int]
         /// Bytes of the data section.
         public let range: Range<Int>
@@ -22,6 +27,7 @@ public struct SafetensorsHeader: Sendable, Equatable {
 
     /// In the order of their data.
     public let entries: [Entry]
+    /// The file's free text by key (`__metadata__`); empty if it has none.
     public let metadata: [String: String]
     /// Where the data section starts in the file.
     public let dataStart: Int

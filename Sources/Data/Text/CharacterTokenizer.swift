@@ -2,12 +2,14 @@ import CoreTensor
 
 /// Why text or tokens could not be converted.
 public struct TokenizerError: Error, CustomStringConvertible, Equatable {
+    /// What could not be converted, as a sentence.
     public let description: String
     init(_ description: String) { self.description = description }
 }
 
 /// One token per Unicode scalar that occurs in a text.
 public struct CharacterTokenizer: Sendable, Equatable {
+    /// The scalars by token: token `i` stands for `vocabulary[i]`.
     public let vocabulary: [Unicode.Scalar]
     private let ids: [Unicode.Scalar: Int]
 
@@ -35,6 +37,7 @@ public struct CharacterTokenizer: Sendable, Equatable {
         return text
     }
 
+    /// A token for each Unicode scalar. Throws ``TokenizerError`` on one that is not in the vocabulary.
     public func encode(_ text: String) throws -> [Int] {
         var result: [Int] = []
         result.reserveCapacity(text.utf8.count)
@@ -48,6 +51,7 @@ public struct CharacterTokenizer: Sendable, Equatable {
         return result
     }
 
+    /// The text of the tokens. Throws ``TokenizerError`` on one not in `0 ..< vocabulary.count`.
     public func decode(_ tokens: [Int]) throws -> String {
         var text = ""
         for token in tokens {

@@ -5,8 +5,11 @@ import CoreTensor
 /// Each epoch visits every window (they overlap by nothing) once, in an order drawn from the seed and the epoch's number. The
 /// position is one number, so that training goes on exactly where it stopped.
 public struct TokenWindows: Sendable {
+    /// The whole sequence.
     public let tokens: [Int]
+    /// Tokens per window.
     public let length: Int
+    /// Windows per batch.
     public let batchSize: Int
     private let seed: UInt64
     /// Batches handed out so far.
@@ -25,6 +28,7 @@ public struct TokenWindows: Sendable {
         self.seed = seed
     }
 
+    /// Full batches in one epoch; windows left over for less than a batch are left out.
     public var batchesPerEpoch: Int { (tokens.count - 1 - length) / length / batchSize }
 
     private var order: [Int] = []

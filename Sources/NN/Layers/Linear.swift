@@ -4,9 +4,12 @@ import CoreTensor
 ///
 /// Weight `[outputs, inputs]` and bias start uniform in ±1/√inputs (PyTorch's default).
 public final class Linear: Module, Layer {
+    /// `[outputs, inputs]`.
     public let weight: Parameter
+    /// `[outputs]`, or nil if the layer has none.
     public let bias: Parameter?
 
+    /// Weight and bias uniform in ±1/√inputs; without `bias` there is none. Traps on negative sizes.
     public init(
         _ inputs: Int, _ outputs: Int, bias: Bool = true, dtype: DType = .float32, generator: RandomGenerator = .default
     ) {
@@ -24,5 +27,6 @@ public final class Linear: Module, Layer {
         self.bias = bias
     }
 
+    /// `x · weightᵀ + bias`: `[..., inputs]` gives `[..., outputs]`.
     public func callAsFunction(_ x: Tensor) -> Tensor { linear(x, weight.value, bias?.value) }
 }

@@ -87,13 +87,21 @@ extension Tensor {
         }
     }
 
+    /// As ``+`` with a number on the right, which takes the tensor's type.
     public static func + <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs + weakScalar(rhs, beside: lhs) }
+    /// As ``+`` with a number on the left, which takes the tensor's type.
     public static func + <S: TensorScalar>(lhs: S, rhs: Tensor) -> Tensor { weakScalar(lhs, beside: rhs) + rhs }
+    /// As ``-`` with a number on the right, which takes the tensor's type.
     public static func - <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs - weakScalar(rhs, beside: lhs) }
+    /// As ``-`` with a number on the left, which takes the tensor's type.
     public static func - <S: TensorScalar>(lhs: S, rhs: Tensor) -> Tensor { weakScalar(lhs, beside: rhs) - rhs }
+    /// As ``*`` with a number on the right, which takes the tensor's type.
     public static func * <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs * weakScalar(rhs, beside: lhs) }
+    /// As ``*`` with a number on the left, which takes the tensor's type.
     public static func * <S: TensorScalar>(lhs: S, rhs: Tensor) -> Tensor { weakScalar(lhs, beside: rhs) * rhs }
+    /// As ``/`` with a number on the right, which takes the tensor's type.
     public static func / <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs / weakScalar(rhs, beside: lhs) }
+    /// As ``/`` with a number on the left, which takes the tensor's type.
     public static func / <S: TensorScalar>(lhs: S, rhs: Tensor) -> Tensor { weakScalar(lhs, beside: rhs) / rhs }
 
     // MARK: In place where nobody else sees the storage
@@ -114,13 +122,21 @@ extension Tensor {
         }
     }
 
+    /// Adds `rhs`, broadcast: in place where no tape and no other tensor sees the storage.
     public static func += (lhs: inout Tensor, rhs: Tensor) { inPlace(.add, &lhs, rhs, +) }
+    /// Subtracts `rhs`, broadcast: in place where no tape and no other tensor sees the storage.
     public static func -= (lhs: inout Tensor, rhs: Tensor) { inPlace(.sub, &lhs, rhs, -) }
+    /// Multiplies by `rhs`, broadcast: in place where no tape and no other tensor sees the storage.
     public static func *= (lhs: inout Tensor, rhs: Tensor) { inPlace(.mul, &lhs, rhs, *) }
+    /// Divides by `rhs`, broadcast (integers become `float32`): in place where no tape and no other tensor sees the storage.
     public static func /= (lhs: inout Tensor, rhs: Tensor) { inPlace(.div, &lhs, rhs, /) }
+    /// As ``+=`` with a number, which takes the tensor's type.
     public static func += <S: TensorScalar>(lhs: inout Tensor, rhs: S) { lhs += weakScalar(rhs, beside: lhs) }
+    /// As ``-=`` with a number, which takes the tensor's type.
     public static func -= <S: TensorScalar>(lhs: inout Tensor, rhs: S) { lhs -= weakScalar(rhs, beside: lhs) }
+    /// As ``*=`` with a number, which takes the tensor's type.
     public static func *= <S: TensorScalar>(lhs: inout Tensor, rhs: S) { lhs *= weakScalar(rhs, beside: lhs) }
+    /// As ``/=`` with a number, which takes the tensor's type.
     public static func /= <S: TensorScalar>(lhs: inout Tensor, rhs: S) { lhs /= weakScalar(rhs, beside: lhs) }
 }
 
@@ -135,10 +151,12 @@ public func pow(_ base: Tensor, _ exponent: Tensor) -> Tensor {
     }
 }
 
+/// As `pow` of two tensors with a number as the exponent, which takes the tensor's type.
 public func pow<S: TensorScalar>(_ base: Tensor, _ exponent: S) -> Tensor {
     pow(base, weakScalar(exponent, beside: base))
 }
 
+/// As `pow` of two tensors with a number as the base, which takes the tensor's type.
 public func pow<S: TensorScalar>(_ base: S, _ exponent: Tensor) -> Tensor {
     pow(weakScalar(base, beside: exponent), exponent)
 }

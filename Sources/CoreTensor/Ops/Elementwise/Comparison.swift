@@ -27,18 +27,30 @@ private func logic(_ name: String, _ op: BinaryKernel, _ a: Tensor, _ b: Tensor)
 }
 
 extension Tensor {
+    /// True where the elements are equal, broadcast; NaN equals nothing.
     public static func .== (a: Tensor, b: Tensor) -> Tensor { compare("equal", .equal, a, b) }
+    /// True where the elements differ, broadcast; NaN differs from everything.
     public static func .!= (a: Tensor, b: Tensor) -> Tensor { compare("notEqual", .notEqual, a, b) }
+    /// True where the left element is smaller, broadcast; false beside NaN.
     public static func .< (a: Tensor, b: Tensor) -> Tensor { compare("less", .less, a, b) }
+    /// True where the left element is smaller or equal, broadcast; false beside NaN.
     public static func .<= (a: Tensor, b: Tensor) -> Tensor { compare("lessEqual", .lessEqual, a, b) }
+    /// True where the left element is larger, broadcast; false beside NaN.
     public static func .> (a: Tensor, b: Tensor) -> Tensor { compare("greater", .greater, a, b) }
+    /// True where the left element is larger or equal, broadcast; false beside NaN.
     public static func .>= (a: Tensor, b: Tensor) -> Tensor { compare("greaterEqual", .greaterEqual, a, b) }
 
+    /// As ``.==`` with a number, which takes the tensor's type.
     public static func .== <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .== weakScalar(b, beside: a) }
+    /// As ``.!=`` with a number, which takes the tensor's type.
     public static func .!= <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .!= weakScalar(b, beside: a) }
+    /// As ``.<`` with a number, which takes the tensor's type.
     public static func .< <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .< weakScalar(b, beside: a) }
+    /// As ``.<=`` with a number, which takes the tensor's type.
     public static func .<= <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .<= weakScalar(b, beside: a) }
+    /// As ``.>`` with a number, which takes the tensor's type.
     public static func .> <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .> weakScalar(b, beside: a) }
+    /// As ``.>=`` with a number, which takes the tensor's type.
     public static func .>= <S: TensorScalar>(a: Tensor, b: S) -> Tensor { a .>= weakScalar(b, beside: a) }
 
     /// And: logical on bools, bitwise on integers.
@@ -95,10 +107,12 @@ public func which(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
     }
 }
 
+/// `a` where the condition holds, elsewhere the number `b`, which takes the type of `a`.
 public func which<S: TensorScalar>(_ condition: Tensor, _ a: Tensor, _ b: S) -> Tensor {
     which(condition, a, weakScalar(b, beside: a))
 }
 
+/// The number `a`, which takes the type of `b`, where the condition holds, elsewhere `b`.
 public func which<S: TensorScalar>(_ condition: Tensor, _ a: S, _ b: Tensor) -> Tensor {
     which(condition, weakScalar(a, beside: b), b)
 }

@@ -22,7 +22,9 @@ public func maximum(_ a: Tensor, _ b: Tensor) -> Tensor { extreme("maximum", .ma
 /// Elementwise smaller value, broadcast; NaN if either is NaN.
 public func minimum(_ a: Tensor, _ b: Tensor) -> Tensor { extreme("minimum", .min, a, b) }
 
+/// As `maximum` of two tensors with a number, which takes the tensor's type.
 public func maximum<S: TensorScalar>(_ a: Tensor, _ b: S) -> Tensor { maximum(a, weakScalar(b, beside: a)) }
+/// As `minimum` of two tensors with a number, which takes the tensor's type.
 public func minimum<S: TensorScalar>(_ a: Tensor, _ b: S) -> Tensor { minimum(a, weakScalar(b, beside: a)) }
 
 private func extreme(_ name: String, _ op: BinaryKernel, _ a: Tensor, _ b: Tensor) -> Tensor {

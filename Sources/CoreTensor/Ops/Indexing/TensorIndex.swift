@@ -1,9 +1,12 @@
 /// One index of a subscript: a position, a range with a step, a new axis or "all the axes in between".
 public enum TensorIndex: Sendable {
+    /// One position, from the end if negative; the axis goes away. Traps if it is out of range.
     case at(Int)
     /// Bounds may be nil (open) or negative (from the end) and are cut to the axis, as NumPy's; `step` is positive.
     case slice(from: Int?, to: Int?, step: Int)
+    /// An axis of size 1 put in here.
     case newAxis
+    /// All the axes that the other indices leave; at most one in a subscript.
     case ellipsis
 
     /// The whole axis.
@@ -16,28 +19,36 @@ public enum TensorIndex: Sendable {
 
 /// What may stand in a subscript: integers, ranges and ``TensorIndex``.
 public protocol TensorIndexConvertible {
+    /// The index that this stands for.
     var tensorIndex: TensorIndex { get }
 }
 
 extension TensorIndex: TensorIndexConvertible {
+    /// Itself.
     public var tensorIndex: TensorIndex { self }
 }
 extension Int: TensorIndexConvertible {
+    /// ``TensorIndex/at(_:)`` this position, which takes the axis away.
     public var tensorIndex: TensorIndex { .at(self) }
 }
 extension Range: TensorIndexConvertible where Bound == Int {
+    /// The positions from the lower up to and without the upper bound.
     public var tensorIndex: TensorIndex { .slice(from: lowerBound, to: upperBound, step: 1) }
 }
 extension ClosedRange: TensorIndexConvertible where Bound == Int {
+    /// The positions from the lower through the upper bound.
     public var tensorIndex: TensorIndex { .slice(from: lowerBound, to: upperBound + 1, step: 1) }
 }
 extension PartialRangeFrom: TensorIndexConvertible where Bound == Int {
+    /// The positions from the lower bound to the end of the axis.
     public var tensorIndex: TensorIndex { .slice(from: lowerBound, to: nil, step: 1) }
 }
 extension PartialRangeUpTo: TensorIndexConvertible where Bound == Int {
+    /// The positions from the start up to and without the bound.
     public var tensorIndex: TensorIndex { .slice(from: nil, to: upperBound, step: 1) }
 }
 extension PartialRangeThrough: TensorIndexConvertible where Bound == Int {
+    /// The positions from the start through the bound; -1 is the last.
     public var tensorIndex: TensorIndex { .slice(from: nil, to: upperBound == -1 ? nil : upperBound + 1, step: 1) }
 }
 

@@ -3,9 +3,11 @@
 public final class RandomGenerator: Sendable {
     /// What a generator is: enough to continue it bit for bit.
     public struct State: Sendable, Equatable, Codable {
+        /// The key of the stream: another seed gives unrelated numbers.
         public var seed: UInt64
         /// Counters used so far; each gives four 32-bit words.
         public var position: UInt64
+        /// The stream of `seed`, `position` counters on.
         public init(seed: UInt64, position: UInt64) {
             self.seed = seed
             self.position = position
@@ -15,11 +17,13 @@ public final class RandomGenerator: Sendable {
     private let lock = SpinLock()
     nonisolated(unsafe) private var current: State
 
+    /// A stream of its own, from its beginning.
     public init(seed: UInt64) { current = State(seed: seed, position: 0) }
 
     /// The generator used where none is given. Seed it with ``manualSeed(_:)``.
     public static let `default` = RandomGenerator(seed: 0)
 
+    /// Where the stream stands. Setting it goes back, or on, to a saved place.
     public var state: State {
         get { lock.withLock { current } }
         set { lock.withLock { current = newValue } }

@@ -21,6 +21,7 @@ extension Tensor {
         }
     }
 
+    /// As ``permuted(_:)-([Int])``: `x.permuted(0, 2, 1)`.
     public func permuted(_ axes: Int...) -> Tensor { permuted(axes) }
 
     /// A view with two axes exchanged; the last two by default.

@@ -33,6 +33,7 @@ extension Tensor {
         return record(raw.contiguous().view(layout), self) { ReshapeBackward(self.shape) }
     }
 
+    /// As ``reshaped(_:)-([Int])``: `x.reshaped(-1, 8)`.
     public func reshaped(_ sizes: Int...) -> Tensor { reshaped(sizes) }
 
     /// The axes from `start` through `end` merged into one.
