@@ -50,21 +50,32 @@ INLINE void transpose16(__m512 r[16]) {
 
 // `lines` rows of memory (at most 16), each of `k` elements, as k groups of 16, `stride` apart; missing lines are 0. Groups are
 // written in order, so a stride below 16 leaves the first `stride` of each.
-AVX512 static void pack_transposed(const float *x, int64_t ld, int64_t lines, int64_t k, float *out, int64_t stride) {
-    for (int64_t p = 0; p < k; p += 16) {
-        __mmask16 tail = k - p >= 16 ? 0xffff : (__mmask16)((1u << (k - p)) - 1);
+INLINE void pack_lines(const float *x, int64_t ld, int64_t lines, bool whole, int64_t k, float *out, int64_t stride) {
+    int64_t p = 0;
+    for (; p + 16 <= k; p += 16) {
         __m512 r[16];
 #pragma clang loop unroll(full)
-        for (int i = 0; i < 16; i++) r[i] = i < lines ? _mm512_maskz_loadu_ps(tail, x + i * ld + p) : _mm512_setzero_ps();
-        transpose16(r);
-        int64_t n = least(16, k - p);
-        if (n == 16) {
-#pragma clang loop unroll(full)
-            for (int i = 0; i < 16; i++) _mm512_storeu_ps(out + (p + i) * stride, r[i]);
-        } else {
-            for (int i = 0; i < n; i++) _mm512_storeu_ps(out + (p + i) * stride, r[i]);
+        for (int i = 0; i < 16; i++) {
+            r[i] = whole || i < lines ? _mm512_loadu_ps(x + i * ld + p) : _mm512_setzero_ps();
+            // The rows are further apart than hardware prefetching follows; past the end a prefetch does nothing.
+            if (whole || i < lines) _mm_prefetch((const char *)(x + i * ld + p + 64), _MM_HINT_T0);
         }
+        transpose16(r);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 16; i++) _mm512_storeu_ps(out + (p + i) * stride, r[i]);
     }
+    if (p == k) return;
+    __mmask16 tail = (__mmask16)((1u << (k - p)) - 1);
+    __m512 r[16];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 16; i++) r[i] = whole || i < lines ? _mm512_maskz_loadu_ps(tail, x + i * ld + p) : _mm512_setzero_ps();
+    transpose16(r);
+    for (int i = 0; i < k - p; i++) _mm512_storeu_ps(out + (p + i) * stride, r[i]);
+}
+
+AVX512 static void pack_transposed(const float *x, int64_t ld, int64_t lines, int64_t k, float *out, int64_t stride) {
+    if (lines == 16) pack_lines(x, ld, 16, true, k, out, stride);
+    else pack_lines(x, ld, lines, false, k, out, stride);
 }
 
 // One panel of B: k rows of 32 columns, `width` of them there, the others 0.
