@@ -11,9 +11,10 @@ example: setup
 	$(SWIFT) build -c release --product MiniGPT
 	$$($(SWIFT) build -c release --show-bin-path)/MiniGPT --out minigpt.safetensors
 
+# One test after the other: some count memory or set the number of threads, which belong to the whole process.
 test: setup lint
 	$(SWIFT) build -c release -Xswiftc -enable-testing --build-tests
-	$(SWIFT) test -c release -Xswiftc -enable-testing --skip-build
+	$(SWIFT) test -c release -Xswiftc -enable-testing --skip-build --no-parallel
 	$(SWIFT) run -c release --package-path Tests/ClientPackage --scratch-path .build-client Client
 
 lint:

@@ -21,14 +21,18 @@ public final class LeafNode: Node, @unchecked Sendable {
 
     /// Adds to the gradient, in place where nobody else holds it.
     public func accumulate(_ gradient: consuming Tensor) {
-        var old: Tensor? = nil
-        lock.withLock { swap(&old, &stored) }
-        if var sum = old.take() {
-            sum += gradient
-            grad = sum
-        } else {
-            grad = gradient
+        // The lock is held for a swap, not for the sum: what another thread stores meanwhile is taken out and added in turn.
+        var mine = Optional(gradient)
+        while mine != nil {
+            var other: Tensor?
+            lock.withLock {
+                if stored == nil { swap(&stored, &mine) } else { swap(&stored, &other) }
+            }
+            if var sum = other.take(), let addend = mine.take() {
+                sum += addend
+                mine = sum
+            }
         }
-        for hook in accumulationHooks { hook(grad!) }
+        if !accumulationHooks.isEmpty, let grad { for hook in accumulationHooks { hook(grad) } }
     }
 }
