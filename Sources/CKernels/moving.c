@@ -1,5 +1,6 @@
 // Copies, casts, fills and index operations.
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "strided.h"
@@ -241,7 +242,9 @@ void tk_scatter_add_rows(int dtype, void *table, int64_t table_rows, int64_t wid
 typedef struct { int64_t size; const char *src; char *dst; const int64_t *index; int64_t src_n, inner, n; int dtype; } axis_context;
 
 #define GATHER(T)                                                                                   \
-    for (int64_t j = 0; j < c->n; j++)                                                              \
+    if (c->inner == 1)                                                                              \
+        for (int64_t j = 0; j < c->n; j++) ((T *)d)[j] = ((const T *)s)[index[j]];                  \
+    else for (int64_t j = 0; j < c->n; j++)                                                              \
         for (int64_t i = 0; i < c->inner; i++)                                                      \
             ((T *)d)[j * c->inner + i] = ((const T *)s)[index[j * c->inner + i] * c->inner + i];
 
@@ -287,7 +290,24 @@ void tk_scatter_add(int dtype, void *dst, int64_t outer, int64_t dst_n, int64_t 
     tk_parallel_ranges(outer, grain > 0 ? grain : 1, scatter_axis_range, &c);
 }
 
+typedef struct { const int64_t *index; int64_t limit; _Atomic int64_t first; } search_context;
+
+static void search_range(void *p, int64_t low, int64_t high) {
+    search_context *c = p;
+    for (int64_t block = low; block < high; block += BLOCK) {
+        int64_t end = block + BLOCK < high ? block + BLOCK : high;
+        int outside = 0;
+        for (int64_t i = block; i < end; i++) outside |= (uint64_t)c->index[i] >= (uint64_t)c->limit;   // negative ones are huge
+        if (!outside) continue;
+        int64_t i = block, first = atomic_load(&c->first);
+        while ((uint64_t)c->index[i] < (uint64_t)c->limit) i++;
+        while (i < first && !atomic_compare_exchange_weak(&c->first, &first, i)) {}
+        return;
+    }
+}
+
 int64_t tk_find_out_of_range(const int64_t *index, int64_t n, int64_t limit) {
-    for (int64_t i = 0; i < n; i++) if (index[i] < 0 || index[i] >= limit) return i;
-    return -1;
+    search_context c = {index, limit, INT64_MAX};
+    tk_parallel_ranges(n, TK_GRAIN, search_range, &c);
+    return c.first == INT64_MAX ? -1 : c.first;
 }

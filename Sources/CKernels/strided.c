@@ -40,18 +40,28 @@ typedef struct {
 static void run_range(void *p, int64_t low, int64_t high) {
     const run_context *r = p;
     const tk_walk *w = r->w;
+    // The place of the first row; from there the axes count up like an odometer, without divisions.
+    int64_t index[TK_INLINE_RANK] = {0}, base[TK_MAX_OPERANDS] = {0};
+    int64_t rest = low / r->pieces, piece = low % r->pieces;
+    for (int d = w->rank - 2; d >= 0; d--) {
+        index[d] = rest % w->dims[d];
+        rest /= w->dims[d];
+        for (int k = 0; k < w->operands; k++) base[k] += index[d] * w->strides[k][d];
+    }
     for (int64_t task = low; task < high; task++) {
-        int64_t row = task / r->pieces, start = (task % r->pieces) * r->piece;
-        int64_t offsets[TK_MAX_OPERANDS] = {0};
-        int64_t rest = row;
-        for (int d = w->rank - 2; d >= 0; d--) {
-            int64_t i = rest % w->dims[d];
-            rest /= w->dims[d];
-            for (int k = 0; k < w->operands; k++) offsets[k] += i * w->strides[k][d];
-        }
-        for (int k = 0; k < w->operands; k++) offsets[k] += start * tk_inner_stride(w, k);
+        int64_t start = piece * r->piece, offsets[TK_MAX_OPERANDS] = {0};
+        for (int k = 0; k < w->operands; k++) offsets[k] = base[k] + start * tk_inner_stride(w, k);
         int64_t width = w->width - start < r->piece ? w->width - start : r->piece;
         r->fn(r->context, w, offsets, width);
+        if (++piece < r->pieces) continue;
+        piece = 0;
+        for (int d = w->rank - 2; d >= 0; d--) {
+            bool carries = ++index[d] == w->dims[d];
+            int64_t steps = carries ? 1 - w->dims[d] : 1;
+            for (int k = 0; k < w->operands; k++) base[k] += steps * w->strides[k][d];
+            if (!carries) break;
+            index[d] = 0;
+        }
     }
 }
 
