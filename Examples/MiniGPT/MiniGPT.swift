@@ -192,7 +192,13 @@ struct MiniGPT: ParsableCommand {
     /// Said before training, not after.
     private func checkWritable(_ path: String) throws {
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-        if !FileManager.default.isWritableFile(atPath: folder) { throw UnwritableOutput(path: path) }
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+            throw UnwritableOutput(path: path, reason: "is a folder")
+        }
+        if !FileManager.default.isWritableFile(atPath: folder) {
+            throw UnwritableOutput(path: path, reason: "the folder is missing or cannot be written")
+        }
     }
 
     /// The plays beside this source file.
@@ -208,6 +214,6 @@ struct CheckpointMismatch: Error, CustomStringConvertible {
 }
 
 struct UnwritableOutput: Error, CustomStringConvertible {
-    let path: String
-    var description: String { "--out \(path): the folder is missing or cannot be written" }
+    let path: String, reason: String
+    var description: String { "--out \(path): \(reason)" }
 }

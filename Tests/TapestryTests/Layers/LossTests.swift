@@ -74,6 +74,40 @@ import Testing
         try compare(found)
     }
 
+    @Test func softmaxOfLargeAndSmallScores() throws {
+        func rows(_ x: [Double]) -> [Double] { softmax(Tensor(x, dtype: .float64)).scalars(Double.self) }
+        try compare([
+            "softmax.big": rows([-100, 150, -80]), "softmax.scaled": rows([-12.5, 18.75, -10]),
+            "softmax.it": rows([0.05, 0.15, 0.3]),
+        ])
+    }
+
+    /// Ten thousand epochs of the classic XOR network from given weights: every loss on the way, and the
+    /// predictions. The source adds 1e-8 inside its logarithms, so its losses are that much lower.
+    @Test func exclusiveOrFromGivenWeights() throws {
+        let traces = try Goldens.json("seed_traces.json")["traces"] as! [[String: Any]]
+        let trace = traces.first { $0["id"] as! String == "xor.predictions" }!
+        let given = trace["inputs"] as! [String: Any]
+        func tensor(_ name: String) -> Tensor { Tensor(given[name] as! [[Double]], dtype: .float64) }
+        let w1 = Parameter(tensor("W1")), b1 = Parameter(tensor("b1")), w2 = Parameter(tensor("W2")), b2 = Parameter(tensor("b2"))
+        let x = Tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]], dtype: .float64)
+        let y = Tensor([[0.0], [1], [1], [0]], dtype: .float64)
+        let optimizer = SGD([w1, b1, w2, b2], learningRate: 0.5)
+        func logits() -> Tensor { relu(x • w1.value + b1.value) • w2.value + b2.value }
+        let losses = trace["losses_at_epoch"] as! [String: Double]
+        for epoch in 0..<10_000 {
+            let loss = bceWithLogits(logits(), y)
+            if let expected = losses["\(epoch)"] {
+                #expect(Swift.abs(loss.item(Double.self) - expected) <= 1e-7 * expected + 1.1e-8, "epoch \(epoch)")
+            }
+            optimizer.zeroGrad()
+            loss.backward()
+            optimizer.step()
+        }
+        let expected = trace["expected"] as! [Double]
+        for (a, b) in zip(sigmoid(logits()).scalars(Double.self), expected) { #expect(Swift.abs(a - b) < 1e-6) }
+    }
+
     private func compare(_ found: [String: [Double]]) throws {
         let traces = try Goldens.json("seed_traces.json")["traces"] as! [[String: Any]]
         var checked = 0
