@@ -210,7 +210,7 @@ struct MiniGPT: ParsableCommand {
 
 struct CheckpointMismatch: Error, CustomStringConvertible {
     let path: String, fact: String
-    var description: String { "\(path) was made with a different \(fact); resume with the options and data of the first run" }
+    var description: String { "\(path) does not fit this run (\(fact)); resume with the options and data of the first run" }
 }
 
 struct UnwritableOutput: Error, CustomStringConvertible {

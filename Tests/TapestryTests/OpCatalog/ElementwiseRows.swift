@@ -127,8 +127,10 @@ extension OpCatalog {
     }
 
     static let logic: [OpRow] = [
-        truth("equal", ==, { $0 .== $1 }), truth("notEqual", !=, { $0 .!= $1 }), truth("less", <, { $0 .< $1 }),
-        truth("lessEqual", <=, { $0 .<= $1 }), truth("greater", >, { $0 .> $1 }), truth("greaterEqual", >=, { $0 .>= $1 }),
+        truth("equal", { $0 == $1 }, { $0 .== $1 }), truth("notEqual", { $0 != $1 }, { $0 .!= $1 }),
+        truth("less", { $0 < $1 }, { $0 .< $1 }),
+        truth("lessEqual", { $0 <= $1 }, { $0 .<= $1 }), truth("greater", { $0 > $1 }, { $0 .> $1 }),
+        truth("greaterEqual", { $0 >= $1 }, { $0 .>= $1 }),
         OpRow(
             "and", eachPair({ .boolean($0) }, { .boolean($0) }), .elements { $0[0] * $0[1] }, types: [], orders: 0,
             { $0[0] .& $0[1] }),
