@@ -3,7 +3,7 @@ public protocol TensorScalar: TensorElements, Sendable {
     /// The element type a tensor gets from values of this type. `Double` and `Int` stand for literals: `Double` gives
     /// `float32` (the type layers work in), `Int` gives `int64`; ask for others with `dtype:`.
     static var tensorDType: DType { get }
-    /// The element type whose memory layout this Swift type has, if any.
+    /// The element type whose memory layout this Swift type has.
     static var memoryDType: DType { get }
     /// The value as a floating-point element takes it; true is 1.
     var asDouble: Double { get }
@@ -11,10 +11,6 @@ public protocol TensorScalar: TensorElements, Sendable {
     var asInt: Int { get }
     /// The type this number takes as an operand of a tensor of type `dtype`: that type where it can hold the number's kind.
     static func dtypeBeside(_ dtype: DType) -> DType
-    /// The value of this type nearest to a `double` element; integers are cut towards zero.
-    static func from(double: Double) -> Self
-    /// The value of this type for an integer element; narrower integers wrap.
-    static func from(int: Int) -> Self
 }
 
 extension TensorScalar where Self: BinaryInteger {
@@ -24,10 +20,6 @@ extension TensorScalar where Self: BinaryInteger {
     public var asInt: Int { Int(self) }
     /// The tensor's own type; `int64` beside bools.
     public static func dtypeBeside(_ dtype: DType) -> DType { dtype == .bool ? .int64 : dtype }
-    /// Cut towards zero; traps if this type cannot hold it.
-    public static func from(double: Double) -> Self { Self(double) }
-    /// The low bits, so narrower types wrap.
-    public static func from(int: Int) -> Self { Self(truncatingIfNeeded: int) }
 }
 
 extension TensorScalar where Self: BinaryFloatingPoint {
@@ -37,10 +29,6 @@ extension TensorScalar where Self: BinaryFloatingPoint {
     public var asInt: Int { Int(exactly: self.rounded(.towardZero)) ?? 0 }
     /// The tensor's own type if it is a float; `float32` beside integers and bools.
     public static func dtypeBeside(_ dtype: DType) -> DType { dtype.isFloatingPoint ? dtype : .float32 }
-    /// The nearest value of this type.
-    public static func from(double: Double) -> Self { Self(double) }
-    /// The nearest value of this type.
-    public static func from(int: Int) -> Self { Self(int) }
 }
 
 extension Float: TensorScalar {
@@ -96,10 +84,6 @@ extension Bool: TensorScalar {
     public var asInt: Int { self ? 1 : 0 }
     /// The tensor's own type: every type can hold a bool.
     public static func dtypeBeside(_ dtype: DType) -> DType { dtype }
-    /// True unless the element is 0.
-    public static func from(double: Double) -> Bool { double != 0 }
-    /// True unless the element is 0.
-    public static func from(int: Int) -> Bool { int != 0 }
 }
 
 /// Numbers and (nested) arrays of them: what a tensor can be made of.
