@@ -17,6 +17,9 @@ final class LinearBackward: Node, @unchecked Sendable {
 /// `[...]`. The layer ``Linear``'s function.
 public func linear(_ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
     if weight.rank == 1 && x.rank > 0 && x.shape.last! == weight.shape[0] {
+        if let bias, bias.count != 1 {
+            fail("linear", "a bias of shape \(bias.shape) does not fit a weight of shape \(weight.shape); needs []")
+        }
         let product = matmul(x, weight)
         return bias.map { product + $0 } ?? product
     }
