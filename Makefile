@@ -1,6 +1,6 @@
 # The commands a user needs. `make example` and `make test` set up what is missing by themselves.
 SWIFT ?= swift
-SOURCES = Sources Tests Examples Benchmarks Package.swift
+SOURCES = Sources Conformance Tests Examples Benchmarks Package.swift
 
 .PHONY: setup example test lint bench format docs clean
 

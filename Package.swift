@@ -38,7 +38,14 @@ let package = Package(
             ],
             path: "Benchmarks", exclude: ["RESULTS.md", "CStream"]),
         .target(name: "CStream", path: "Benchmarks/CStream"),
-        .target(name: "TestSupport", dependencies: ["Tapestry"], path: "Tests/TestSupport"),
-        .testTarget(name: "TapestryTests", dependencies: ["Tapestry", "TestSupport", "CKernels"], path: "Tests/TapestryTests"),
+        .target(name: "ConformanceSuite", dependencies: ["Tapestry"], path: "Conformance/Suite"),
+        .executableTarget(
+            name: "Conformance",
+            dependencies: ["ConformanceSuite", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Conformance/Runner"),
+        .target(name: "TestSupport", dependencies: ["Tapestry", "ConformanceSuite"], path: "Tests/TestSupport"),
+        .testTarget(
+            name: "TapestryTests", dependencies: ["Tapestry", "TestSupport", "ConformanceSuite", "CKernels"],
+            path: "Tests/TapestryTests"),
     ]
 )

@@ -1,3 +1,4 @@
+import ConformanceSuite
 import Tapestry
 
 /// Gradients by central differences in float64.

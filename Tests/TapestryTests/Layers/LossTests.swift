@@ -1,3 +1,4 @@
+import ConformanceSuite
 import Foundation
 import Tapestry
 import TestSupport

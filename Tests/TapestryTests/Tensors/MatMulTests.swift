@@ -1,4 +1,5 @@
 import CKernels
+import ConformanceSuite
 import Tapestry
 import TestSupport
 import Testing

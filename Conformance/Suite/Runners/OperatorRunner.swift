@@ -1,34 +1,10 @@
 import Foundation
 import Tapestry
-import TestSupport
-import Testing
 
 /// PyTorch's operator samples: values, gradients and second-order gradients.
-@Suite struct OpGoldenTests {
-    @Test func operators() throws {
-        var passed = 0
-        var failures: [String] = []
-        var skipped: [String: Int] = [:]
-        for manifest in Goldens.manifests("opinfo") {
-            let file = try GoldenFile(manifest)
-            for item in file.cases where item["kind"] as? String == "op" {
-                let name = item["name"] as! String
-                do {
-                    if let wrong = try run(item, file) { failures.append("\(name): \(wrong)") } else { passed += 1 }
-                } catch let reason as Unsupported {
-                    skipped[reason.description, default: 0] += 1
-                }
-            }
-        }
-        for failure in failures { Issue.record("\(failure)") }
-        let reasons = skipped.sorted { $0.value > $1.value }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
-        print("operators: \(passed) passed, \(failures.count) failed, \(skipped.values.reduce(0, +)) skipped (\(reasons))")
-        #expect(passed > 600)
-    }
-
-    private func run(_ item: [String: Any], _ file: GoldenFile) throws -> String? {
-        let op = item["op"] as! String
-        guard let function = OpTable.functions[op] else { throw Unsupported("operator \(op)") }
+enum OperatorRunner {
+    @Sendable static func run(_ item: [String: Any], _ file: GoldenFile) throws -> String? {
+        let function = try OpTable.function(item)
         let gradient = item["grad"] as? [String: Any]
         let wanted = (gradient?["inputs"] as? [[String: Any]] ?? []).filter {
             ($0["grad"] as? [String: Any])?["k"] as? String == "tensor"
@@ -100,7 +76,7 @@ import Testing
         return nil
     }
 
-    private func find(_ path: String, _ arguments: [GoldenValue], _ named: [String: GoldenValue]) -> Tensor {
+    private static func find(_ path: String, _ arguments: [GoldenValue], _ named: [String: GoldenValue]) -> Tensor {
         let parts = path.split(separator: ".").map(String.init)
         var value = parts[0] == "args" ? arguments[Int(parts[1])!] : named[parts[1]]!
         for part in parts[2...] { if case .list(let list) = value { value = list[Int(part)!] } }

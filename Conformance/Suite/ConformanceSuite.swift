@@ -1,0 +1,115 @@
+import Foundation
+import Tapestry
+
+/// One case: its JSON object and the file that holds its tensors. Answers what is wrong, or nil; throws ``Unsupported`` for what the
+/// library does not have.
+public typealias CaseRunner = @Sendable (_ item: [String: Any], _ file: GoldenFile) throws -> String?
+
+/// Golden cases run through the library's public interface.
+public enum ConformanceSuite {
+    /// The runner of each `kind` of case.
+    public static let runners: [String: CaseRunner] = [
+        "op": OperatorRunner.run
+    ]
+
+    /// The folders of a golden directory that hold cases of these kinds.
+    public static let suites = ["opinfo", "modules", "optim", "sched", "losses", "onnx_nodes", "dtypes"]
+
+    /// What became of one case.
+    public enum Outcome: Sendable, Equatable {
+        case passed
+        case failed(String)
+        case unsupported(String)
+    }
+
+    /// Runs one case.
+    public static func outcome(of item: [String: Any], in file: GoldenFile) -> Outcome {
+        let kind = item["kind"] as? String ?? ""
+        guard let runner = runners[kind] else { return .unsupported("kind \(kind)") }
+        do {
+            if let wrong = try runner(item, file) { return .failed(wrong) }
+            return .passed
+        } catch let reason as Unsupported {
+            return .unsupported(reason.description)
+        } catch {
+            return .failed("threw \(error)")
+        }
+    }
+
+    /// Runs the cases of the manifests that the filter picks.
+    public static func run(
+        _ manifests: [URL], where picks: (_ item: [String: Any]) -> Bool = { _ in true },
+        each: (_ name: String, _ outcome: Outcome) -> Void = { _, _ in }
+    ) throws -> Report {
+        var report = Report()
+        // Tables of another kind lie beside the cases.
+        for manifest in manifests where GoldenFile.isManifest(manifest) {
+            let file = try GoldenFile(manifest)
+            let group = manifest.deletingLastPathComponent().lastPathComponent
+            for item in file.cases where picks(item) {
+                let name = item["name"] as? String ?? "?"
+                let result = outcome(of: item, in: file)
+                report.add(result, name: name, group: group)
+                each(name, result)
+            }
+        }
+        return report
+    }
+}
+
+/// Counts per group of cases, and the reasons.
+public struct Report: Sendable {
+    /// Counts of one group.
+    public struct Counts: Sendable {
+        public var passed = 0
+        public var failed = 0
+        public var unsupported = 0
+    }
+
+    /// Counts by group: the folder of the cases.
+    public private(set) var groups: [String: Counts] = [:]
+    /// Every failure: the case's name and what is wrong.
+    public private(set) var failures: [(name: String, problem: String)] = []
+    /// How often each reason for leaving a case out occurred.
+    public private(set) var reasons: [String: Int] = [:]
+
+    public init() {}
+
+    public mutating func add(_ outcome: ConformanceSuite.Outcome, name: String, group: String) {
+        switch outcome {
+        case .passed: groups[group, default: Counts()].passed += 1
+        case .failed(let problem):
+            groups[group, default: Counts()].failed += 1
+            failures.append((name, problem))
+        case .unsupported(let reason):
+            groups[group, default: Counts()].unsupported += 1
+            reasons[reason, default: 0] += 1
+        }
+    }
+
+    public var passed: Int { groups.values.reduce(0) { $0 + $1.passed } }
+    public var failed: Int { failures.count }
+    public var unsupported: Int { groups.values.reduce(0) { $0 + $1.unsupported } }
+
+    /// A table per group and the reasons, most frequent first.
+    public var table: String {
+        func pad(_ s: String, _ n: Int) -> String { String(repeating: " ", count: Swift.max(n - s.count, 0)) + s }
+        let width = Swift.max(groups.keys.map(\.count).max() ?? 0, 5)
+        var lines = ["group".padding(toLength: width, withPad: " ", startingAt: 0) + "  passed  failed  unsupported"]
+        for (name, counts) in groups.sorted(by: { $0.key < $1.key }) {
+            lines.append(
+                name.padding(toLength: width, withPad: " ", startingAt: 0)
+                    + "  \(pad("\(counts.passed)", 6))  \(pad("\(counts.failed)", 6))  \(pad("\(counts.unsupported)", 11))")
+        }
+        if !reasons.isEmpty {
+            lines.append("unsupported because of")
+            for (reason, count) in reasons.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
+                lines.append("  \(pad("\(count)", 5))  \(reason)")
+            }
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    /// The closing line.
+    public var summary: String { "\(passed) passed, \(failed) failed, \(unsupported) skipped" }
+}
