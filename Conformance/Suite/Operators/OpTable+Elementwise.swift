@@ -1,3 +1,4 @@
+import ComplexModule
 import Tapestry
 
 extension OpTable {
@@ -16,7 +17,10 @@ extension OpTable {
         "nn.functional.logsigmoid": one { logSigmoid($0) },
         "nn.functional.gelu": { call in
             try call.allow("approximate")
-            return [gelu(try call.tensor(0), approximate: call.string(1, "approximate", or: "none") == "tanh" ? .tanh : .none)]
+            guard let form = GELUApproximation(rawValue: call.string(1, "approximate", or: "none")) else {
+                throw GoldenError("no such approximation")
+            }
+            return [gelu(try call.tensor(0), approximate: form)]
         },
         "nn.functional.elu": { call in
             try call.allow("alpha")
@@ -51,8 +55,10 @@ extension OpTable {
             switch call.value(2) {
             case .int(let i): return [x.maskedFill(mask, i)]
             case .float(let f): return [x.maskedFill(mask, f)]
-            case .tensor(let t): return [which(mask, t.to(x.dtype), x)]
-            default: throw Unsupported("a complex number")
+            case .bool(let b): return [x.maskedFill(mask, b)]
+            case .complex(let re, let im): return [x.maskedFill(mask, Complex(re, im))]
+            case .tensor(let t): return [x.maskedFill(mask, t)]
+            default: throw Unsupported("a value of this kind")
             }
         },
         "clamp": { call in

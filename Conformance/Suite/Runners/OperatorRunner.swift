@@ -18,7 +18,7 @@ enum OperatorRunner {
         for (key, value) in item["kwargs"] as! [String: Any] {
             named[key] = try file.value(value, path: "kwargs.\(key)", leaves: leaves)
         }
-        let outputs = try function(GoldenCall(arguments, named))
+        let outputs = try function(GoldenCall(arguments, named, tuples: tuples(item)))
 
         // Values
         let expected = try (item["outputs"] as! [Any]).flatMap { try file.value($0).tensors }
@@ -82,13 +82,17 @@ enum OperatorRunner {
         do {
             let arguments = try (item["args"] as! [Any]).map { try file.value($0) }
             let named = try (item["kwargs"] as! [String: Any]).mapValues { try file.value($0) }
-            _ = try function(GoldenCall(arguments, named))
+            _ = try function(GoldenCall(arguments, named, tuples: tuples(item)))
         } catch let reason as Unsupported {
             throw reason
         } catch {
             return nil
         }
         return "was not refused (PyTorch: \(item["error_regex"] ?? "an error"))"
+    }
+
+    private static func tuples(_ item: [String: Any]) -> Set<Int> {
+        Set((item["args"] as! [Any]).indices.filter { ((item["args"] as! [Any])[$0] as? [String: Any])?["tuple"] as? Bool == true })
     }
 
     private static func find(_ path: String, _ arguments: [GoldenValue], _ named: [String: GoldenValue]) -> Tensor {
