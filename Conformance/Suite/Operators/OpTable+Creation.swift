@@ -126,13 +126,15 @@ extension OpTable {
         func factor(_ name: String, _ x: Tensor) throws -> Tensor? {
             switch call.value(9, name) {
             case .none, .int(1): return x
-            case .int(0): return nil
+            case .int(0) where name == "beta": return nil
             case .int(let i): return x * i
             case .bool(let b): return b ? x : nil
             case .complex(let re, let im): return x * Complex(re, im)
             default:
                 let f = try call.double(9, name, or: 1)
-                return f == 0 ? nil : x * f
+                if f == 0 && name == "beta" { return nil }
+                // PyTorch cuts the factors of integers.
+                return x.dtype.isInteger ? x * Int(f) : x * f
             }
         }
         let a = try call.tensor(0), p = product(try call.tensor(1), try call.tensor(2))

@@ -9,8 +9,7 @@ extension OpTable {
         case (.tensor(let a), .float(let b)): (a, weak(b, beside: a))
         case (.tensor(let a), .bool(let b)): (a, weak(b, beside: a))
         case (.tensor(let a), .complex(let re, let im)): (a, weak(Complex(re, im), beside: a))
-        case (.int(let a), .tensor(let b)): (weak(a, beside: b), b)
-        case (.float(let a), .tensor(let b)): (weak(a, beside: b), b)
+        case (.int, .tensor), (.float, .tensor), (.bool, .tensor), (.complex, .tensor): throw GoldenError("a number where a tensor is due")
         default: (try call.tensor(first), try call.tensor(second, name))
         }
     }
@@ -36,15 +35,15 @@ extension OpTable {
         },
         "mvlgamma": { [multivariateLgamma(try $0.tensor(0), dimension: try $0.int(1, "p"))] },
         "special.zeta": two { zeta($0, $1) }, "xlogy": two { xlogy($0, $1) }, "special.xlog1py": two { xlog1py($0, $1) },
-        "logaddexp": two { logAddExp($0, $1) }, "logaddexp2": two { logAddExp2($0, $1) }, "hypot": two { hypot($0, $1) },
-        "fmod": two { fmod($0, $1) }, "copysign": two { copySign($0, $1) }, "nextafter": two { nextAfter($0, $1) },
-        "heaviside": two { heaviside($0, $1) }, "fmax": two { fmax($0, $1) }, "fmin": two { fmin($0, $1) },
-        "gcd": two { gcd($0, $1) }, "lcm": two { lcm($0, $1) }, "ldexp": two { ldexp($0, $1) },
+        "logaddexp": twoTensors { logAddExp($0, $1) }, "logaddexp2": twoTensors { logAddExp2($0, $1) }, "hypot": twoTensors { hypot($0, $1) },
+        "fmod": two { fmod($0, $1) }, "copysign": two { copySign($0, $1) }, "nextafter": twoTensors { nextAfter($0, $1) },
+        "heaviside": twoTensors { heaviside($0, $1) }, "fmax": twoTensors { fmax($0, $1) }, "fmin": twoTensors { fmin($0, $1) },
+        "gcd": twoTensors { gcd($0, $1) }, "lcm": twoTensors { lcm($0, $1) }, "ldexp": two { ldexp($0, $1) },
         "bitwise_left_shift": two { leftShift($0, $1) }, "bitwise_right_shift": two { rightShift($0, $1) },
         "bitwise_and": two { $0 .& $1 }, "bitwise_or": two { $0 .| $1 }, "bitwise_xor": two { $0 .^ $1 }, "bitwise_not": one { .!$0 },
         "__rand__": two { $1 .& $0 }, "__ror__": two { $1 .| $0 }, "__rxor__": two { $1 .^ $0 },
-        "logical_and": two { $0.to(.bool) .& $1.to(.bool) }, "logical_or": two { $0.to(.bool) .| $1.to(.bool) },
-        "logical_xor": two { $0.to(.bool) .^ $1.to(.bool) }, "logical_not": one { .!($0.to(.bool)) },
+        "logical_and": twoTensors { $0.to(.bool) .& $1.to(.bool) }, "logical_or": twoTensors { $0.to(.bool) .| $1.to(.bool) },
+        "logical_xor": twoTensors { $0.to(.bool) .^ $1.to(.bool) }, "logical_not": one { .!($0.to(.bool)) },
         "div.floor_rounding": { call in
             let (a, b) = try pair(call)
             return [floorDivide(a, b)]
@@ -61,7 +60,12 @@ extension OpTable {
         "__rpow__": two { pow($1, $0) }, "__rmod__": two { remainder($1, $0) }, "rsub": { call in
             try call.allow("alpha")
             let (a, b) = try pair(call)
-            return [b - a * (try call.double(9, "alpha", or: 1))]
+            switch call.value(9, "alpha") {
+            case .none, .int(1): return [b - a]
+            case .int(let i): return [b - a * i]
+            case .complex(let re, let im): return [b - a * Complex(re, im)]
+            default: return [b - a * (try call.double(9, "alpha", or: 1))]
+            }
         },
         "lerp": { call in
             let a = try call.tensor(0), b = try call.tensor(1)
@@ -110,6 +114,7 @@ extension OpTable {
         "clamp_min": two { maximum($0, $1) }, "clamp_max": two { minimum($0, $1) },
         "isclose": { call in
             try call.allow("rtol", "atol", "equal_nan")
+            guard case .tensor = call.value(1) else { throw GoldenError("takes tensors alone") }
             return [
                 try call.tensor(0).closeElements(
                     to: try call.tensor(1), rtol: try call.double(2, "rtol", or: 1e-5), atol: try call.double(3, "atol", or: 1e-8),
@@ -144,9 +149,11 @@ extension OpTable {
         "nn.functional.hardshrink": number({ hardshrink($0, lambda: $1) }, "lambd", or: 0.5),
         "nn.functional.hardtanh": { call in
             try call.allow("min_val", "max_val")
-            return [
-                hardtanh(try call.tensor(0), min: try call.double(1, "min_val", or: -1), max: try call.double(2, "max_val", or: 1))
-            ]
+            let x = try call.tensor(0)
+            var low = try call.double(1, "min_val", or: -1), high = try call.double(2, "max_val", or: 1)
+            // PyTorch cuts the bounds of integers.
+            if x.dtype.isInteger { (low, high) = (low.rounded(.towardZero), high.rounded(.towardZero)) }
+            return [hardtanh(x, min: low, max: high)]
         },
         "nn.functional.threshold": { call in
             [thresholded(try call.tensor(0), threshold: try call.double(1, "threshold", or: 0), value: try call.double(2, "value", or: 0))]

@@ -181,6 +181,7 @@ extension OpTable {
             switch call.value(9, "spacing") {
             case .none: break
             case .list(let list):
+                if list.count != axes.count { throw GoldenError("\(list.count) spacings for \(axes.count) axes") }
                 for (i, value) in list.enumerated() {
                     switch value {
                     case .tensor(let t): places[i] = t

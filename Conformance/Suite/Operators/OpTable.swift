@@ -39,6 +39,17 @@ public enum OpTable {
         }
     }
 
+    /// As ``two(_:)`` for functions that take no numbers: such a call would not compile.
+    static func twoTensors(_ f: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> Function {
+        { call in
+            try call.allow("other")
+            guard case .tensor(let a) = call.value(0), case .tensor(let b) = call.value(1, "other") else {
+                throw GoldenError("takes tensors alone")
+            }
+            return [f(a, b)]
+        }
+    }
+
     static func weak<S: TensorScalar>(_ number: S, beside tensor: Tensor) -> Tensor {
         Tensor(number, dtype: S.dtypeBeside(tensor.dtype))
     }
@@ -49,7 +60,7 @@ public enum OpTable {
         switch call.value(9, "alpha") {
         case .none, .int(1): return [sign == 1 ? a + b : a - b]
         case .int(let i): return [a + b * (i * sign)]
-        case .bool(let flag): return [a + b * (flag ? sign : 0)]
+        case .bool(let flag): return [flag ? (sign == 1 ? a + b : a - b) : a + (b.dtype == .bool ? b .& .!b : b * 0)]
         case .complex(let re, let im): return [a + b * Complex(re * Double(sign), im * Double(sign))]
         default: return [a + b * (try call.double(9, "alpha", or: 1) * Double(sign))]
         }

@@ -78,12 +78,24 @@ final class ZeroSlopeBackward: Node, @unchecked Sendable {
     override func vjp(_ g: Tensor, input: Int) -> Tensor? { Tensor(zerosLike: g) }
 }
 
-/// The next number of the type after `a` towards `b`; float32 and float64. No derivative.
+final class NextAfterBackward: Node, @unchecked Sendable {
+    // A step beside a; b itself where both are equal.
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        let same = saved(0).detached() .== saved(1).detached(), zero = Tensor(zerosLike: g)
+        return input == 0 ? which(same, zero, g) : which(same, g, zero)
+    }
+}
+
+/// The next number of the type after `a` towards `b`; float32 and float64. The slope is 1 by `a`, where they differ.
 public func nextAfter(_ a: Tensor, _ b: Tensor) -> Tensor {
     let (a, b) = promoted(a, b)
     if a.dtype != .float32 && a.dtype != .float64 { fail("nextAfter", "needs float32 or float64, not \(a.dtype)") }
-    checkNoGrad("nextAfter", a, b)
-    return floatBinary("nextAfter", .nextAfter, a, b) { _, _, _ in ZeroSlopeBackward() }
+    return floatBinary("nextAfter", .nextAfter, a, b) { a, b, _ in
+        let node = NextAfterBackward()
+        node.save(a)
+        node.save(b)
+        return node
+    }
 }
 
 /// 0 where `x` is below 0, 1 where above, `valueAtZero` where it is 0. No derivative.

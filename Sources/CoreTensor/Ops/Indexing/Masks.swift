@@ -123,10 +123,9 @@ extension Tensor {
         if value.rank != 0 { fail("indexFilled", "the value must be a scalar, not \(value.shape)") }
         let axis = resolveAxis("indexFilled", axis, rank: rank)
         if rank == 0 { return reshaped([1]).indexFilled(axis: 0, index: index, value: value).reshaped([]) }
-        var slices = shape
-        slices[axis] = index.count
         let places = index.flattened().wrapped("indexFilled", limit: shape[axis])
-        return indexCopied(axis: axis, index: places, source: value.to(dtype).expanded(to: slices))
+        let named = Tensor(zeros: [shape[axis]], dtype: .bool, device: device).scattered(axis: 0, index: places, value: true)
+        return maskedFill(named.reshaped([shape[axis]] + [Int](repeating: 1, count: rank - 1 - axis)), value)
     }
 
     /// A copy with the slices of `source` combined with those that `index` names (PyTorch's `index_reduce`).

@@ -34,6 +34,7 @@ final class LogCumulativeSumExpBackward: Node, @unchecked Sendable {
     // Σ_{j ≥ i} g_j e^(x_i - y_j), by halves of one sign so that the sums stay logarithms
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let x = saved(0), y = saved(1)
+        if g.isBatched || x.dtype.isComplex || (isGradEnabled && (x.requiresGrad || g.requiresGrad)) { return byMatrix(g, x, y) }
         func part(_ positive: Tensor) -> Tensor {
             let logs = log(positive) - y
             let sums = logs.flipped(Axes([axis])).logCumsumExp(axis: axis).flipped(Axes([axis]))
@@ -41,6 +42,17 @@ final class LogCumulativeSumExpBackward: Node, @unchecked Sendable {
         }
         let zero = Tensor(zerosLike: g)
         return part(which(g .> 0, g, zero)) - part(which(g .< 0, -g, zero))
+    }
+}
+
+extension LogCumulativeSumExpBackward {
+    /// With the whole triangle of slopes e^(x_i - y_j), i ≤ j: differentiable again.
+    fileprivate func byMatrix(_ g: Tensor, _ x: Tensor, _ y: Tensor) -> Tensor {
+        let xs = x.movedAxis(from: axis, to: -1), ys = y.movedAxis(from: axis, to: -1), gs = g.movedAxis(from: axis, to: -1)
+        let n = xs.shape.last!
+        let keep = Tensor(ones: [n, n], dtype: .bool).tril()  // [j, i]
+        let slopes = which(keep, exp(which(keep, xs.unsqueezed(-2) - ys.unsqueezed(-1), 0)), 0)
+        return (conj(slopes) * gs.unsqueezed(-1)).sum(-2).movedAxis(from: -1, to: axis)
     }
 }
 
@@ -85,8 +97,17 @@ extension Tensor {
         let axis = resolveAxis("logCumsumExp", axis, rank: rank)
         if isBatched { return lifted { x, hidden in x.logCumsumExp(axis: axis + hidden) } }
         if dtype.isComplex {
-            let shift = detached().real.max(Axes([axis]), keepDims: true)
-            return log(exp(self - shift).cumsum(axis: axis)) + shift
+            if rank == 0 { return self }
+            let out = withoutGrad { () -> RawTensor in
+                let shift = detached().real.max(Axes([axis]), keepDims: true)
+                return (log(exp(detached() - shift).cumsum(axis: axis)) + shift).raw
+            }
+            return record(out, self) {
+                let node = LogCumulativeSumExpBackward(axis: axis)
+                node.save(self)
+                node.save(output: out)
+                return node
+            }
         }
         let x = asFloatingPoint("logCumsumExp")
         if rank == 0 { return x }

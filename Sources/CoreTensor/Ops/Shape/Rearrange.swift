@@ -21,8 +21,9 @@ extension Tensor {
 
     /// The elements moved along an axis by `shift` places (negative: towards the front), those at the end coming in again.
     public func rolled(_ shift: Int, axis: Int) -> Tensor {
+        if rank == 0 { fail("rolled", "a scalar has no axis \(axis)") }
         let axis = resolveAxis("rolled", axis, rank: rank)
-        if rank == 0 || shape[axis] == 0 { return self }
+        if shape[axis] == 0 { return self }
         let n = shape[axis], s = ((shift % n) + n) % n
         if s == 0 { return self }
         return concatenate(
@@ -115,11 +116,7 @@ public enum MeshIndexing: Sendable { case ij, xy }
 public func meshgrid(_ tensors: [Tensor], indexing: MeshIndexing = .ij) -> [Tensor] {
     for t in tensors where t.rank > 1 { fail("meshgrid", "needs vectors, not \(t.shape)") }
     if indexing == .xy && tensors.count > 1 {
-        var swapped = tensors
-        swapped.swapAt(0, 1)
-        var grids = meshgrid(swapped).map { $0.transposed(0, 1) }
-        grids.swapAt(0, 1)
-        return grids
+        return meshgrid(tensors).map { $0.transposed(0, 1) }
     }
     let shape = tensors.map(\.count)
     return tensors.enumerated().map { i, t in

@@ -35,10 +35,10 @@ extension Tensor {
         let sorted = x.sorted(axis: -1).values
         // Positions [q, ..., 1]
         let missing = x.detached().isNaN.to(.int64).sum(-1, keepDims: true)
-        let points = q.detached().to(x.dtype).reshaped([q.count] + [Int](repeating: 1, count: x.rank))
+        let points = q.to(x.dtype).reshaped([q.count] + [Int](repeating: 1, count: x.rank))
         let last = ignoringNaN ? (Tensor(n - 1) - missing).clamped(min: 0).to(x.dtype) : Tensor(Double(n - 1), dtype: x.dtype)
         let position = (points * last).expanded(to: [q.count] + x.shape.dropLast() + [1])
-        let below = floor(position), above = ceil(position)
+        let below = floor(position.detached()), above = ceil(position.detached())
         func at(_ place: Tensor) -> Tensor {
             sorted.unsqueezed(0).expanded(to: [q.count] + x.shape).gathered(axis: -1, index: place.to(.int64))
         }
@@ -46,7 +46,7 @@ extension Tensor {
         switch interpolation {
         case .lower: result = at(below)
         case .higher: result = at(above)
-        case .nearest: result = at(round(position))
+        case .nearest: result = at(round(position.detached()))
         case .midpoint: result = (at(below) + at(above)) * 0.5
         case .linear:
             let low = at(below)
