@@ -9,7 +9,7 @@ extension OpTable {
         case (.tensor(let a), .float(let b)): (a, weak(b, beside: a))
         case (.tensor(let a), .bool(let b)): (a, weak(b, beside: a))
         case (.tensor(let a), .complex(let re, let im)): (a, weak(Complex(re, im), beside: a))
-        case (.int, .tensor), (.float, .tensor), (.bool, .tensor), (.complex, .tensor): throw GoldenError("a number where a tensor is due")
+        case (.int, _), (.float, _), (.bool, _), (.complex, _): throw GoldenError("a number where a tensor is due")
         default: (try call.tensor(first), try call.tensor(second, name))
         }
     }
@@ -114,7 +114,7 @@ extension OpTable {
         "clamp_min": two { maximum($0, $1) }, "clamp_max": two { minimum($0, $1) },
         "isclose": { call in
             try call.allow("rtol", "atol", "equal_nan")
-            guard case .tensor = call.value(1) else { throw GoldenError("takes tensors alone") }
+            guard case .tensor = call.value(0), case .tensor = call.value(1) else { throw GoldenError("takes tensors alone") }
             return [
                 try call.tensor(0).closeElements(
                     to: try call.tensor(1), rtol: try call.double(2, "rtol", or: 1e-5), atol: try call.double(3, "atol", or: 1e-8),
