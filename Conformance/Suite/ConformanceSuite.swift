@@ -9,7 +9,10 @@ public typealias CaseRunner = @Sendable (_ item: [String: Any], _ file: GoldenFi
 public enum ConformanceSuite {
     /// The runner of each `kind` of case.
     public static let runners: [String: CaseRunner] = [
-        "op": OperatorRunner.run
+        "op": OperatorRunner.run,
+        "optimizer": OptimizerRunner.run, "lr_scheduler": ScheduleRunner.run,
+        "clip_grad_norm": GradientRunners.clipNorm, "clip_grad_value": GradientRunners.clipValue,
+        "grad_scaler": GradientRunners.scaler,
     ]
 
     /// The folders of a golden directory that hold cases of these kinds.

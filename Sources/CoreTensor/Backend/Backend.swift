@@ -124,6 +124,8 @@ public protocol Backend: AnyObject, Sendable {
     func rmsProp(
         _ p: RawTensor, _ g: RawTensor, square: RawTensor, average: RawTensor?, momentum: RawTensor?,
         _ options: RMSPropSweep)
+    /// One step of a rarer rule on `p`, float32 or float64, with the states `a` and `b`; see ``SweepKernel``.
+    func sweep(_ rule: SweepKernel, _ p: RawTensor, _ g: RawTensor, _ a: RawTensor, _ b: RawTensor?, _ numbers: SweepNumbers)
 }
 
 /// Numbers of one SGD step; see `torch.optim.SGD`.
