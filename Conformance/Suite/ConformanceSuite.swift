@@ -13,6 +13,7 @@ public enum ConformanceSuite {
         "optimizer": OptimizerRunner.run, "lr_scheduler": ScheduleRunner.run,
         "clip_grad_norm": GradientRunners.clipNorm, "clip_grad_value": GradientRunners.clipValue,
         "grad_scaler": GradientRunners.scaler,
+        "composed_loss": ComposedLossRunner.run,
     ]
 
     /// The folders of a golden directory that hold cases of these kinds.

@@ -256,6 +256,21 @@ typedef struct {
 /// b may be NULL for the rules with one state.
 void tk_sweep(int rule, int dtype, void *p, const void *g, void *a, void *b, int64_t n, const tk_sweep_options *o);
 
+// ---- connectionist temporal classification (Graves et al., 2006): ctc.c. f32 or f64 ----
+// Lengths, offsets and labels were checked by the caller.
+typedef struct {
+    int64_t time, batch, classes, blank, max_states;   // max_states: 2 · the longest target + 1
+    const int64_t *targets, *target_offsets;            // where each sequence's labels begin
+    const int64_t *input_lengths, *target_lengths;      // [batch]
+} tk_ctc_shape;
+/// log_probs [time, batch, classes]; alpha [batch, time, max_states] is kept for the gradient; loss [batch] is infinite where
+/// the labels do not fit into the input.
+void tk_ctc(int dtype, const tk_ctc_shape *s, const void *log_probs, void *alpha, void *loss);
+/// dx = g (exp(x) - the label's share of all paths), the gradient of the scores that log_softmax was taken of. dx must hold zeros:
+/// steps beyond a sequence's length are not written, nor sequences of infinite loss with zero_infinity.
+void tk_ctc_grad(int dtype, const tk_ctc_shape *s, const void *log_probs, const void *alpha, const void *loss, const void *g,
+                 bool zero_infinity, void *dx);
+
 #ifdef __cplusplus
 }
 #endif
