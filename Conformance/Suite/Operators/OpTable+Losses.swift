@@ -3,7 +3,7 @@ import Tapestry
 extension OpTable {
     static func reduction(_ call: GoldenCall) throws -> Reduction {
         let name = call.string(9, "reduction", or: "mean")
-        guard let reduction = Reduction(rawValue: name) else { throw Unsupported("reduction \(name)") }
+        guard let reduction = Reduction(rawValue: name) else { throw GoldenError("\(name) is no reduction") }
         return reduction
     }
 

@@ -23,13 +23,13 @@ enum ComposedLossRunner {
         case "gp":
             let x = try input("x")
             let score = matmul(tanh(matmul(x, try input("W"))), try input("v")).sum()
-            let slope = gradients(of: score, withRespectTo: [x], createGraph: true)[0]!
+            let slope = gradients(of: [score], withRespectTo: [x], createGraph: true)[0]!
             loss = square(sqrt(square(slope).sum(-1)) - 1).mean()
         default: throw Unsupported("loss \(name)")
         }
         if let wrong = mismatch(loss, try file.tensor(item["loss"])) { return "loss: \(wrong)" }
         let wanted = item["grads"] as! [String: Any], names = wanted.keys.sorted()
-        let found = gradients(of: loss, withRespectTo: try names.map(input))
+        let found = gradients(of: [loss], withRespectTo: try names.map(input))
         for (name, gradient) in zip(names, found) {
             let expected = try file.tensor(wanted[name])
             let actual = gradient ?? Tensor(zerosLike: expected)

@@ -11,7 +11,7 @@ public func hingeEmbeddingLoss(
     _ prediction: Tensor, _ target: Tensor, margin: Double = 1, reduction: Reduction = .mean
 ) -> Tensor {
     checkBroadcast("hingeEmbeddingLoss", prediction, target)
-    let y = target.detached()
+    let y = asFloats(target.detached())
     let far = which(y .!= 1, (margin - prediction).clamped(min: 0), 0)
     let near = which(y .!= -1, prediction, 0)
     return reduce(far + near, reduction)
@@ -46,7 +46,7 @@ public func cosineEmbeddingLoss(
     let product = asFloats((first * second).sum(-1))
     let sizes = asFloats((first * first).sum(-1) + 1e-12) * asFloats((second * second).sum(-1) + 1e-12)
     let cosine = product / sqrt(sizes)
-    let y = target.detached()
+    let y = asFloats(target.detached())
     return reduce(which(y .== 1, 1 - cosine, 0) + which(y .== -1, (cosine - margin).clamped(min: 0), 0), reduction)
 }
 
