@@ -33,7 +33,9 @@ enum ComposedLossRunner {
         for (name, gradient) in zip(names, found) {
             let expected = try file.tensor(wanted[name])
             let actual = gradient ?? Tensor(zerosLike: expected)
-            if let wrong = mismatch(actual, expected, .standard(expected.dtype, .gradients)) { return "gradient of \(name): \(wrong)" }
+            if let wrong = mismatch(actual, expected, .standard(expected.dtype, .gradients)) {
+                return "gradient of \(name): \(wrong)"
+            }
         }
         return nil
     }

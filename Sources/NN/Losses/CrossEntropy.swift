@@ -20,7 +20,10 @@ public func crossEntropy(
     checkClassWeight("crossEntropy", weight, classes: classes)
     if targets.dtype.isFloatingPoint {
         if targets.shape != logits.shape {
-            fail("crossEntropy", "probabilities \(targets.shape) do not fit logits \(logits.shape); they need the same shape")
+            fail(
+                "crossEntropy",
+                "float targets \(targets.shape) are probabilities and need the shape of the logits \(logits.shape); labels are "
+                    + "integers")
         }
         var wanted = classesLast("crossEntropy", targets, classAxis)
         if labelSmoothing > 0 { wanted = wanted * (1 - labelSmoothing) + labelSmoothing / Double(classes) }

@@ -60,7 +60,7 @@ public func multiMarginLoss(
     _ scores: Tensor, _ labels: Tensor, p: Int = 1, margin: Double = 1, weight: Tensor? = nil, reduction: Reduction = .mean
 ) -> Tensor {
     if p != 1 && p != 2 { fail("multiMarginLoss", "a p of \(p); must be 1 or 2") }
-    let (x, batch) = scoreRows("multiMarginLoss", scores)
+    let x = scoreRows("multiMarginLoss", scores).0
     let classes = x.shape[1]
     if labels.count != x.shape[0] || labels.rank > 1 || (labels.rank == 0 && scores.rank > 1) {
         fail("multiMarginLoss", "labels \(labels.shape) do not fit scores \(scores.shape)")
@@ -72,7 +72,7 @@ public func multiMarginLoss(
     if p == 2 { terms = square(terms) }
     if let weight { terms = terms * weight.indexSelect(axis: 0, index: y.reshaped([-1])).unsqueezed(1) }
     let isLabel = Tensor(arange: classes) .== y
-    return reduce((terms.maskedFill(isLabel, 0).sum(-1) / Double(classes)).reshaped(batch), reduction)
+    return reduce((terms.maskedFill(isLabel, 0).sum(-1) / Double(classes)).reshaped(labels.shape), reduction)
 }
 
 /// Σ max(0, 1 - (x_j - x_i)) over the labels j and the classes i that are no labels, divided by the number of classes: `scores

@@ -9,8 +9,8 @@ public struct NonFiniteGradientError: Error, CustomStringConvertible, Equatable 
     public var description: String { "the norm of the gradients is \(norm); they cannot be clipped" }
 }
 
-/// The joint norm of all gradients, (Σ |g|^p)^(1/p) over all elements; `p` may be infinite (the largest) or 0 (how many are not 0).
-/// 0 without gradients.
+/// The joint norm of all gradients, (Σ |g|^p)^(1/p) over all elements; `p` may be infinite (the largest size, -∞: the smallest) or
+/// 0 (how many gradients are not all 0, PyTorch's norm of norms). 0 without gradients.
 public func gradNorm(_ parameters: [Parameter], p: Double = 2) -> Double {
     let gradients = parameters.compactMap { $0.grad?.detached() }.filter { $0.count > 0 }
     return withoutGrad {
@@ -27,7 +27,7 @@ public func gradNorm(_ parameters: [Parameter], p: Double = 2) -> Double {
         switch p {
         case .infinity: return largest(gradients.map { abs($0).max().item(Double.self) })
         case -.infinity: return gradients.map { abs($0).min().item(Double.self) }.min() ?? 0
-        case 0: return total { ($0 .!= 0).to(.float64) }
+        case 0: return Double(gradients.count { ($0 .!= 0).any().item(Bool.self) })
         case 1: return total { $0 }
         default: return pow(total { CoreTensor.pow($0, p) }, 1 / p)
         }

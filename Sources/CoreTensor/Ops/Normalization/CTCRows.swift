@@ -7,18 +7,29 @@ final class CTCBackward: Node, @unchecked Sendable {
         super.init()
     }
 
+    // Each sequence's scores move with the gradient of its loss alone.
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let x = saved(0)
         if isGradEnabled && (x.requiresGrad || g.requiresGrad) {
-            fail("ctcLoss", "has no second derivative", recordedAt: site)
+            let each = record(slope(x, Tensor(onesLike: saved(2))), x) { CTCSlopeBackward() }
+            return each * g.unsqueezed(-1)
         }
+        return Tensor(raw: slope(x, g))
+    }
+
+    private func slope(_ x: Tensor, _ g: Tensor) -> RawTensor {
         let dense = x.raw.contiguous()
-        let out = Tensor(zeros: x.shape, dtype: x.dtype, device: x.device)
+        let out = Tensor(zeros: x.shape, dtype: x.dtype, device: x.device).raw
         dense.backend.ctcGrad(
             dense, plan, alpha: saved(1).raw, loss: saved(2).raw, g.raw.broadcast(to: [x.shape[1]]).contiguous(),
-            zeroInfinity: zeroInfinity, out.raw)
+            zeroInfinity: zeroInfinity, out)
         return out
     }
+}
+
+/// Stands where a second derivative would have to come from.
+final class CTCSlopeBackward: Node, @unchecked Sendable {
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { fail("ctcLoss", "has no second derivative", recordedAt: site) }
 }
 
 /// The negative log-likelihood of each sequence under connectionist temporal classification (Graves et al., 2006), by the forward
