@@ -103,14 +103,12 @@ extension OpTable {
         },
         "nn.functional.ctc_loss": { call in
             try call.allow("reduction", "blank", "zero_infinity", "input_lengths", "target_lengths")
-            func lengths(_ position: Int, _ name: String) throws -> [Int] {
-                if case .tensor(let t) = call.value(position, name) { return t.scalars(Int.self) }
-                return try call.ints(position, name)
-            }
             return [
                 ctcLoss(
-                    try call.tensor(0), try call.tensor(1), inputLengths: try lengths(2, "input_lengths"),
-                    targetLengths: try lengths(3, "target_lengths"), blank: try call.int(4, "blank", or: 0),
+                    try call.tensor(0), try call.tensor(1),
+                    inputLengths: try LossModuleRunner.lengths(call.value(2, "input_lengths")),
+                    targetLengths: try LossModuleRunner.lengths(call.value(3, "target_lengths")),
+                    blank: try call.int(4, "blank", or: 0),
                     reduction: try reduction(call), zeroInfinity: call.bool(6, "zero_infinity"))
             ]
         },
