@@ -29,7 +29,10 @@ public struct GoldenCall {
     }
 
     /// Throws for keywords other than these: a case that needs more is skipped, not silently run without it.
-    public func allow(_ names: String...) throws {
+    public func allow(_ names: String...) throws { try allow(names) }
+
+    /// The same with a list of names.
+    public func allow(_ names: [String]) throws {
         for (name, value) in named where !names.contains(name) {
             if case .none = value { continue }
             throw Unsupported("keyword \(name)")

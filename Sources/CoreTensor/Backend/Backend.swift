@@ -141,6 +141,18 @@ public protocol Backend: AnyObject, Sendable {
     func rmsProp(
         _ p: RawTensor, _ g: RawTensor, square: RawTensor, average: RawTensor?, momentum: RawTensor?,
         _ options: RMSPropSweep)
+
+    // MARK: Connectionist temporal classification
+    /// Losses `[batch]` of `logProbabilities [time, batch, classes]` and what the gradient needs, `alpha [batch, time, states]`.
+    func ctc(_ logProbabilities: RawTensor, _ plan: CTCPlan, alpha: RawTensor, loss: RawTensor)
+    /// The gradient of the scores whose log-softmax the log-probabilities are, into zeros.
+    func ctcGrad(
+        _ logProbabilities: RawTensor, _ plan: CTCPlan, alpha: RawTensor, loss: RawTensor, _ g: RawTensor, zeroInfinity: Bool,
+        _ out: RawTensor)
+
+    // MARK: More optimizer sweeps
+    /// One step of a rarer rule on `p`, float32 or float64, with the states `a` and `b`; see ``SweepKernel``.
+    func sweep(_ rule: SweepKernel, _ p: RawTensor, _ g: RawTensor, _ a: RawTensor, _ b: RawTensor?, _ numbers: SweepNumbers)
 }
 
 /// Numbers of one SGD step; see `torch.optim.SGD`.
