@@ -1,3 +1,4 @@
+import ComplexModule
 import Tapestry
 
 /// The arguments of a call, found by position or by name.
@@ -34,6 +35,8 @@ public struct GoldenCall {
         case .tensor(let t): return t
         case .int(let i): return Tensor(i)
         case .float(let x): return Tensor(x)
+        case .bool(let b): return Tensor(b)
+        case .complex(let re, let im): return Tensor(Complex(re, im), dtype: .complex64)
         default: throw Unsupported("argument \(position) is no tensor")
         }
     }

@@ -76,6 +76,21 @@ enum OperatorRunner {
         return nil
     }
 
+    /// A call that must be refused, by an error or by stopping the program: it comes back only if it was not.
+    @Sendable static func refuse(_ item: [String: Any], _ file: GoldenFile) throws -> String? {
+        let function = try OpTable.function(item)
+        do {
+            let arguments = try (item["args"] as! [Any]).map { try file.value($0) }
+            let named = try (item["kwargs"] as! [String: Any]).mapValues { try file.value($0) }
+            _ = try function(GoldenCall(arguments, named))
+        } catch let reason as Unsupported {
+            throw reason
+        } catch {
+            return nil
+        }
+        return "was not refused (PyTorch: \(item["error_regex"] ?? "an error"))"
+    }
+
     private static func find(_ path: String, _ arguments: [GoldenValue], _ named: [String: GoldenValue]) -> Tensor {
         let parts = path.split(separator: ".").map(String.init)
         var value = parts[0] == "args" ? arguments[Int(parts[1])!] : named[parts[1]]!

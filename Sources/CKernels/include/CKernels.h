@@ -20,7 +20,9 @@ extern "C" {
 
 // ---- element types (CoreTensor.DType has the same raw values) ----
 enum {
-    TK_F32 = 0, TK_F64, TK_F16, TK_BF16, TK_I8, TK_U8, TK_I32, TK_I64, TK_BOOL, TK_DTYPE_COUNT
+    TK_F32 = 0, TK_F64, TK_F16, TK_BF16, TK_I8, TK_U8, TK_I32, TK_I64, TK_BOOL,
+    TK_C64, TK_C128 /* real and imaginary part side by side */, TK_E4M3, TK_E5M2 /* storage only: copies, fills and casts */,
+    TK_DTYPE_COUNT
 };
 
 // ---- configuration: config.c ----
@@ -67,12 +69,15 @@ int tk_capture_call_site(uintptr_t *out, int max);
 uint64_t tk_next_sequence(void);
 
 // ---- elementwise ----
-// Unary, same type in and out. Integers: NEG ABS SIGN SQUARE RELU only. BOOL: NOT only.
+// Unary, same type in and out. Integers: NEG ABS SIGN SQUARE RELU NOT only. BOOL: NOT only.
 enum {
     TK_NEG = 0, TK_ABS, TK_SIGN, TK_SQUARE, TK_SQRT, TK_RSQRT, TK_RECIPROCAL, TK_EXP, TK_EXPM1, TK_LOG, TK_LOG1P,
     TK_LOG2, TK_LOG10, TK_EXP2, TK_SIN, TK_COS, TK_TAN, TK_ASIN, TK_ACOS, TK_ATAN, TK_SINH, TK_COSH, TK_TANH,
     TK_ERF, TK_ERFC, TK_SIGMOID, TK_LOG_SIGMOID, TK_SOFTPLUS, TK_RELU, TK_GELU_ERF, TK_GELU_TANH, TK_SILU,
-    TK_FLOOR, TK_CEIL, TK_ROUND /* half to even */, TK_TRUNC, TK_NOT /* bool */, TK_UNARY_COUNT
+    TK_FLOOR, TK_CEIL, TK_ROUND /* half to even */, TK_TRUNC, TK_NOT /* bool; all bits of integers */,
+    // From here on computed in double (special.c); complex types have the first three.
+    TK_ASINH, TK_ACOSH, TK_ATANH, TK_LGAMMA, TK_DIGAMMA, TK_ERFINV, TK_ERFCX, TK_I0, TK_I0E, TK_I1, TK_I1E, TK_NDTRI,
+    TK_LOG_NDTR, TK_SINC, TK_UNARY_COUNT
 };
 void tk_unary(int op, int dtype, const void *x, void *y, int64_t n);
 // y: bool. Float types.
@@ -92,7 +97,11 @@ void tk_unary_grad(int op, int dtype, const void *s, const void *g, void *dx, in
 // ATAN2 HYPOT on float types. Integers wrap.
 enum {
     TK_ADD = 0, TK_SUB, TK_MUL, TK_DIV, TK_POW, TK_MAX, TK_MIN, TK_REMAINDER, TK_FLOOR_DIV, TK_AND, TK_OR, TK_XOR,
-    TK_ATAN2, TK_HYPOT, TK_BINARY_COUNT
+    TK_ATAN2, TK_HYPOT,
+    // FMOD (sign of the dividend) GCD LCM on integers too, LEFT_SHIFT RIGHT_SHIFT on integers alone; the rest on floats, computed
+    // in double (special.c). FMAX and FMIN leave out NaN.
+    TK_FMOD, TK_GCD, TK_LCM, TK_LEFT_SHIFT, TK_RIGHT_SHIFT, TK_FMAX, TK_FMIN, TK_COPYSIGN, TK_NEXTAFTER, TK_LOGADDEXP,
+    TK_LOGADDEXP2, TK_XLOGY, TK_XLOG1PY, TK_ZETA, TK_HEAVISIDE, TK_BINARY_COUNT
 };
 void tk_binary(int op, int dtype, int rank, const int64_t *dims, const void *a, const int64_t *a_strides,
                const void *b, const int64_t *b_strides, void *out);
@@ -128,6 +137,11 @@ void tk_scatter_add_rows(int dtype, void *table, int64_t table_rows, int64_t wid
 void tk_gather(int dtype, const void *src, int64_t outer, int64_t src_n, int64_t inner, const int64_t *index, int64_t n, void *out);
 /// dst[o, index[o, j, i], i] += src[o, j, i], in the order of j. Float and integer types.
 void tk_scatter_add(int dtype, void *dst, int64_t outer, int64_t dst_n, int64_t inner, const int64_t *index, int64_t n, const void *src);
+enum { TK_SCATTER_SET = 0, TK_SCATTER_PROD, TK_SCATTER_MAX, TK_SCATTER_MIN };
+/// dst[o, index[o, j, i], i] = src, or combined with it, in the order of j. MAX and MIN keep a NaN.
+void tk_scatter_reduce(int op, int dtype, void *dst, int64_t outer, int64_t dst_n, int64_t inner, const int64_t *index, int64_t n, const void *src);
+/// The positions (flat, ascending) of the true elements; `out` may be NULL. Returns how many.
+int64_t tk_nonzero(const bool *x, int64_t n, int64_t *out);
 /// The first position i with index[i] outside 0 ..< limit, or -1.
 int64_t tk_find_out_of_range(const int64_t *index, int64_t n, int64_t limit);
 
@@ -144,6 +158,21 @@ void tk_mean_m2(int dtype, const void *x, void *mean, void *m2, int64_t outer, i
 double tk_sum_of_squares(int dtype, const void *x, int64_t n);
 /// Running sum along the middle.
 void tk_cumsum(int dtype, const void *x, void *out, int64_t outer, int64_t n, int64_t inner);
+
+// ---- scans and sorting: scans.c, sorting.c; along the middle of [outer, n, inner] ----
+enum { TK_SCAN_PROD = 0, TK_SCAN_MAX, TK_SCAN_MIN, TK_SCAN_LOGSUMEXP };
+/// Running product (numbers), maximum or minimum (any type but complex; a NaN stays) or ln Σ eˣ (floats). `positions`, if not
+/// NULL, gets where the running extremum is, the last of equals.
+void tk_scan(int op, int dtype, const void *x, void *out, int64_t *positions, int64_t outer, int64_t n, int64_t inner);
+/// Stable order by value, NaN last (first when descending): positions and, if not NULL, values. Any type but complex.
+void tk_sort(int dtype, const void *x, void *values, int64_t *positions, int64_t outer, int64_t n, int64_t inner, bool descending);
+/// The k largest (or smallest) in order, largest (smallest) first; NaN counts as largest.
+void tk_topk(int dtype, const void *x, void *values, int64_t *positions, int64_t outer, int64_t n, int64_t inner, int64_t k, bool smallest);
+/// The order of rows by their elements from the left, as `positions[rows]`; stable. Any type but complex.
+void tk_sort_rows(int dtype, const void *x, int64_t *positions, int64_t rows, int64_t width);
+/// For each value the first place in its sorted row where it could be put (`right`: the last). sorted [rows, n], values [rows, m];
+/// rows of `sorted` may be one for all (`shared`). NaN sorts last.
+void tk_searchsorted(int dtype, const void *sorted, const void *values, int64_t *out, int64_t rows, int64_t n, int64_t m, bool shared, bool right);
 
 // ---- fused rows: float types; [rows, cols] dense ----
 void tk_softmax(int dtype, const void *x, void *y, int64_t rows, int64_t cols);

@@ -32,7 +32,7 @@ extension Tensor {
     ) {
         let dtype = dtype ?? S.tensorDType
         let out = RawTensor(shape: shape, dtype, device)
-        withElement(value.asDouble, value.asInt, dtype) { out.backend.fill(out, $0) }
+        withElement(value.asDouble, value.asInt, value.asImaginary, dtype) { out.backend.fill(out, $0) }
         self.init(raw: out)
         if requiresGrad { self.requiresGrad = true }
     }
@@ -95,6 +95,7 @@ extension Tensor {
     /// The tensor on another device.
     public func to(device: Device) -> Tensor {
         if device == self.device { return self }
+        if isBatched { return lifted { x, _ in x.to(device: device) } }
         let dense = raw.contiguous()
         let out = RawTensor(dense.layout, dtype, device)
         (device.kind == .cpu ? raw.backend : out.backend).copy(dense, to: out)

@@ -14,6 +14,10 @@ extension DType {
         case .int32: "I32"
         case .int64: "I64"
         case .bool: "BOOL"
+        case .complex64: "C64"
+        case .complex128: "C128"
+        case .float8E4M3: "F8_E4M3"
+        case .float8E5M2: "F8_E5M2"
         }
     }
 

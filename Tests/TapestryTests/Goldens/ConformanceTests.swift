@@ -7,7 +7,8 @@ import Testing
     /// PyTorch's operator samples: values, gradients and second-order gradients.
     @Test func operators() throws { try check("opinfo", atLeast: 690) { $0["kind"] as? String == "op" } }
 
-    private func check(_ suite: String, atLeast count: Int, where picks: ([String: Any]) -> Bool = { _ in true }) throws {
+    private func check(_ suite: String, atLeast count: Int, where picks: @escaping ([String: Any]) -> Bool = { _ in true }) throws
+    {
         let report = try ConformanceSuite.run(Goldens.manifests(suite), where: picks)
         for failure in report.failures { Issue.record("\(failure.name): \(failure.problem)") }
         print("\(suite): \(report.summary)")
