@@ -23,11 +23,15 @@ enum OperatorRunner {
         // Values
         let expected = try (item["outputs"] as! [Any]).flatMap { try file.value($0).tensors }
         if outputs.count != expected.count { return "\(outputs.count) outputs, expected \(expected.count)" }
-        for (y, z) in zip(outputs, expected) {
+        let op = item["op"] as? String ?? ""
+        func tolerance(_ z: Tensor) -> Tolerance {
             var tolerance = Tolerance.standard(z.dtype)
+            if op.hasPrefix("linalg") && z.dtype.real == .float64 { tolerance = Tolerance(relative: 1e-7, absolute: 1e-7) }
             if let spread = item["dev64"] { tolerance.absolute = max(tolerance.absolute, 4 * GoldenFile.number(spread)) }
-            if let wrong = mismatch(y, z, tolerance) { return wrong }
+            return tolerance
         }
+        if item["comment_gauge"] != nil { return FactorComparison.problem(op, outputs, expected, tolerance) }
+        for (y, z) in zip(outputs, expected) { if let wrong = mismatch(y, z, tolerance(z)) { return wrong } }
 
         // Gradients
         guard let gradient, !paths.isEmpty else { return nil }
@@ -40,9 +44,11 @@ enum OperatorRunner {
                 cotangents.append(v.asLeaf())
             }
         }
-        if roots.isEmpty { return "no output requires a gradient" }
         let second = item["gradgrad"] as? [String: Any]
-        let found = gradients(of: roots, withRespectTo: inputs, gradients: cotangents, createGraph: second != nil)
+        // A result that does not depend on an input has the gradient 0.
+        let found = roots.isEmpty
+            ? inputs.map { _ in nil }
+            : gradients(of: roots, withRespectTo: inputs, gradients: cotangents, createGraph: second != nil)
         for (k, g) in found.enumerated() {
             let z = try file.tensor(wanted[k]["grad"])
             let type = inputs[k].dtype

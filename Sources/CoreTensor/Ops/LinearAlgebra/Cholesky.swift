@@ -9,7 +9,8 @@ final class CholeskyBackward: Node, @unchecked Sendable {
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let l = upper ? adjoint(saved(0)) : saved(0)
         let phi = matmul(adjoint(l), upper ? adjoint(g) : g).tril()
-        let symmetric = (phi + adjoint(phi.tril(diagonal: -1))) * 0.5
+        let halved = replacingDiagonal(phi, matrixDiagonal(phi) * 0.5)
+        let symmetric = (halved + adjoint(halved)) * 0.5
         let half = LinearAlgebra.solveTriangular(adjoint(l), symmetric, upper: true)
         return LinearAlgebra.solveTriangular(l, half, upper: false, left: false)
     }
@@ -54,13 +55,20 @@ extension LinearAlgebra {
     /// triangle of A is read. Throws ``LinearAlgebraError/Reason/notPositiveDefinite(order:)``. PyTorch's `torch.linalg.cholesky`.
     public static func cholesky(_ x: Tensor, upper: Bool = false) throws -> Tensor {
         let (l, info) = choleskyWithInfo(x, upper: upper)
-        try check("cholesky", info.raw) { .notPositiveDefinite(order: $0) }
+        try check("cholesky", info.peeled.raw) { .notPositiveDefinite(order: $0) }
         return l
     }
 
     /// As ``cholesky(_:upper:)``, with `info [...]` (`int32`) in place of errors: 0, or the order of the first leading block that is not
     /// positive definite, where the factor means nothing.
     public static func choleskyWithInfo(_ x: Tensor, upper: Bool = false) -> (result: Tensor, info: Tensor) {
+        if x.isBatched {
+            let y = liftedMatrices([x]) {
+                let (l, info) = choleskyWithInfo($0[0], upper: upper)
+                return [l, info]
+            }
+            return (y[0], y[1])
+        }
         requireSquare("cholesky", x)
         let a = ColumnMajor(copying: x.raw)
         let info = RawTensor.zeros(a.batchShape, .int32, x.device)
@@ -77,6 +85,9 @@ extension LinearAlgebra {
     /// The solution of `A X = B` from the factor of `A`: `[..., n, n]` and `b [..., n, k]`, batch axes broadcast. PyTorch's
     /// `torch.cholesky_solve` with its arguments in the order of ``solve(_:_:left:)``.
     public static func choleskySolve(_ factor: Tensor, _ b: Tensor, upper: Bool = false) -> Tensor {
+        if factor.isBatched || b.isBatched {
+            return liftedMatrices([factor, b]) { [choleskySolve($0[0], $0[1], upper: upper)] }[0]
+        }
         requireSquare("choleskySolve", factor)
         requireMatrices("choleskySolve", b, "right-hand sides")
         requireSameType("choleskySolve", factor, b)
@@ -98,6 +109,7 @@ extension LinearAlgebra {
     /// The inverse of `A [..., n, n]` from its factor. Throws ``LinearAlgebraError/Reason/singular(row:)`` for a 0 on the factor's
     /// diagonal. PyTorch's `torch.cholesky_inverse`.
     public static func choleskyInverse(_ factor: Tensor, upper: Bool = false) throws -> Tensor {
+        if factor.isBatched { return try liftedMatrices([factor]) { [try choleskyInverse($0[0], upper: upper)] }[0] }
         requireSquare("choleskyInverse", factor)
         let a = ColumnMajor(copying: factor.raw)
         let info = RawTensor.zeros(a.batchShape, .int32, factor.device)

@@ -62,27 +62,20 @@ extension DType {
         switch self {
         case .float32: 0
         case .float64: 1
+        case .complex64: 2
+        case .complex128: 3
         default: nil
         }
     }
 
-    /// Distance from 1 to the next number of a float type.
-    var epsilon: Double { self == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne) }
+    /// Distance from 1 to the next number of the type's parts.
+    var epsilon: Double { real == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne) }
 }
 
 // MARK: What the gradient rules are written in
 
 /// The conjugate transpose of the last two axes.
-func adjoint(_ x: Tensor) -> Tensor { x.transposed() }
-
-/// The conjugate.
-func conjugate(_ x: Tensor) -> Tensor { x }
-
-/// The real part, of the real type.
-func realPart(_ x: Tensor) -> Tensor { x }
-
-/// `x / |x|`, 0 at 0.
-func direction(_ x: Tensor) -> Tensor { sign(x) }
+func adjoint(_ x: Tensor) -> Tensor { x.adjoint }
 
 /// True on the diagonal of `[n, n]`.
 private func diagonalMask(_ n: Int, _ device: Device) -> Tensor {
@@ -119,9 +112,15 @@ func matrixRows(_ x: Tensor, _ start: Int, _ length: Int) -> Tensor { x.narrowed
 /// The columns of `x` from `start` on.
 func matrixColumns(_ x: Tensor, _ start: Int, _ length: Int) -> Tensor { x.narrowed(axis: -1, start: start, length: length) }
 
-extension DType {
-    /// The type of a complex number's parts; the type itself if it is real.
-    var realType: DType { self }
-
-    var isComplexType: Bool { false }
+/// Matrix functions inside `vmap`: the hidden axes become batch axes, in front of those the tensors have.
+func liftedMatrices(_ inputs: [Tensor], _ body: ([Tensor]) throws -> [Tensor]) rethrows -> [Tensor] {
+    let levels = unionOfLevels(inputs)
+    let sizes = sizesOfLevels(levels, inputs)
+    let rank = inputs.map(\.rank).max() ?? 0
+    let plain = inputs.map { x -> Tensor in
+        var front = x.aligned(to: levels, sizes: sizes)
+        for _ in x.rank..<rank { front = front.unsqueezed(levels.count) }
+        return front
+    }
+    return try body(plain).map { $0.hiding(levels) }
 }

@@ -17,14 +17,14 @@ final class DeterminantBackward: Node, @unchecked Sendable {
     }
 
     private func invertible(_ g: Tensor, _ a: Tensor, _ det: Tensor) -> Tensor {
-        let scale = (g * conjugate(det)).unsqueezed(-1).expanded(to: Array(a.shape.dropLast()))
+        let scale = (g * conj(det)).unsqueezed(-1).expanded(to: Array(a.shape.dropLast()))
         return LinearAlgebra.solveUnchecked(adjoint(a), diagonalMatrix(scale)).result
     }
 
     // d det = g conj(det U det Vᴴ) U diag(Πⱼ≠ᵢ σⱼ) Vᴴ
     private func singular(_ g: Tensor, _ a: Tensor) -> Tensor {
         let (u, s, vh) = inRule("det") { try LinearAlgebra.svd(a, fullMatrices: true) }
-        let alpha = conjugate(LinearAlgebra.det(u) * LinearAlgebra.det(vh)) * g
+        let alpha = conj(LinearAlgebra.det(u) * LinearAlgebra.det(vh)) * g
         let others = productsOfOthers(s)
         return matmul(u * (alpha.unsqueezed(-1) * others).unsqueezed(-2), vh)
     }
@@ -53,8 +53,12 @@ final class LogDeterminantBackward: Node, @unchecked Sendable {
         return [LinearAlgebra.solveUnchecked(adjoint(a), diagonalMatrix(wide)).result]
     }
 
-    /// A real sign does not move.
-    private func slope(_ gSign: Tensor?, _ gLog: Tensor?, _ sign: Tensor) -> Tensor? { gLog }
+    /// dL = Re(conj(z) d ln det) for this z. A real sign does not move.
+    private func slope(_ gSign: Tensor?, _ gLog: Tensor?, _ sign: Tensor) -> Tensor? {
+        guard let gSign, sign.dtype.isComplex else { return gLog }
+        let turn = -(conj(gSign) * sign).imaginary
+        return complex(real: gLog ?? Tensor(zerosLike: turn), imaginary: turn)
+    }
 }
 
 extension LinearAlgebra {
@@ -70,6 +74,7 @@ extension LinearAlgebra {
     /// The determinants `[...]` of square matrices `[..., n, n]`, by LU; 1 for an empty matrix. The gradient is right for singular
     /// matrices too (where PyTorch's first-order one is 0). PyTorch's `torch.linalg.det`.
     public static func det(_ x: Tensor) -> Tensor {
+        if x.isBatched { return x.lifted { x, _ in det(x) } }
         requireSquare("det", x)
         let (diagonal, parity) = luDiagonal(x)
         let out = (diagonal.prod([-1]) * parity).raw
@@ -84,9 +89,16 @@ extension LinearAlgebra {
     /// The sign (±1 or 0; a complex number of size 1) and the natural logarithm of the size (-∞ for a singular matrix) of the
     /// determinants of `[..., n, n]`, both `[...]`, without overflow. PyTorch's `torch.linalg.slogdet`.
     public static func slogdet(_ x: Tensor) -> (sign: Tensor, logAbsDet: Tensor) {
+        if x.isBatched {
+            let y = liftedMatrices([x]) {
+                let (sign, size) = slogdet($0[0])
+                return [sign, size]
+            }
+            return (y[0], y[1])
+        }
         requireSquare("slogdet", x)
         let (diagonal, parity) = luDiagonal(x)
-        let sign = (direction(diagonal).prod([-1]) * parity).raw
+        let sign = (sign(diagonal).prod([-1]) * parity).raw
         let size = log(abs(diagonal)).sum([-1]).raw
         let outs = record([sign, size], inputs: [x]) {
             let node = LogDeterminantBackward()
@@ -101,6 +113,7 @@ extension LinearAlgebra {
     public static func logdet(_ x: Tensor) -> Tensor {
         requireSquare("logdet", x)
         let (sign, size) = slogdet(x)
+        if x.dtype.isComplex { return log(sign) + size }
         return which(sign.detached() .< 0, Tensor(Double.nan, dtype: x.dtype, device: x.device), size)
     }
 }

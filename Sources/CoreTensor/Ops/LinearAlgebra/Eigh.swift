@@ -7,7 +7,7 @@ final class EighBackward: Node, @unchecked Sendable {
         guard let gv = outputs[1] else { return [matmul(v * outputs[0]!.unsqueezed(-2), adjoint(v))] }
         let inner = matmul(adjoint(v), gv)
         let skew = (inner - adjoint(inner)) * 0.5
-        if v.dtype.isComplexType && largestSize(matrixDiagonal(skew)) > 1e-2 * Swift.max(1, largestSize(inner)) {
+        if v.dtype.isComplex && !skew.isBatched && largestSize(matrixDiagonal(skew)) > 1e-2 * Swift.max(1, largestSize(inner)) {
             fail("EighBackward", "the result depends on the phases of the eigenvectors, which are not determined")
         }
         let gap = replacingDiagonal(w.unsqueezed(-2) - w.unsqueezed(-1), Tensor(ones: [], dtype: w.dtype, device: w.device))
@@ -22,6 +22,13 @@ extension LinearAlgebra {
     /// matrices `x [..., n, n]`, of which one triangle is read. Throws for NaN and infinities and where LAPACK's divide and conquer
     /// does not converge. Gradients of the vectors need distinct eigenvalues. PyTorch's `torch.linalg.eigh`.
     public static func eigh(_ x: Tensor, upper: Bool = false) throws -> (eigenvalues: Tensor, eigenvectors: Tensor) {
+        if x.isBatched {
+            let y = try liftedMatrices([x]) {
+                let (w, v) = try eigh($0[0], upper: upper)
+                return [w, v]
+            }
+            return (y[0], y[1])
+        }
         let (w, v) = try eighForward("eigh", x, upper: upper, vectors: true)
         let outs = record([w, v.matrix], inputs: [x]) {
             let node = EighBackward()
@@ -34,7 +41,7 @@ extension LinearAlgebra {
 
     /// The eigenvalues of ``eigh(_:upper:)`` alone.
     public static func eigvalsh(_ x: Tensor, upper: Bool = false) throws -> Tensor {
-        if isRecording([x]) { return try eigh(x, upper: upper).eigenvalues }
+        if isRecording([x]) || x.isBatched { return try eigh(x, upper: upper).eigenvalues }
         return Tensor(raw: try eighForward("eigvalsh", x, upper: upper, vectors: false).0)
     }
 
@@ -44,7 +51,7 @@ extension LinearAlgebra {
         requireSquare(operation, x)
         try requireFinite(operation, upper ? x.detached().triu() : x.detached().tril())
         let a = ColumnMajor(copying: x.raw)
-        let w = RawTensor(shape: Array(x.shape.dropLast()), x.dtype.realType, x.device)
+        let w = RawTensor(shape: Array(x.shape.dropLast()), x.dtype.real, x.device)
         let info = RawTensor.zeros(a.batchShape, .int32, x.device)
         a.raw.backend.linearAlgebra(.eigh(a, w: w, vectors: vectors, upper: upper, info: info))
         try check(operation, info) { _ in .notConverged }

@@ -11,12 +11,19 @@ extension LinearAlgebra {
     /// ``solve(_:_:left:)``, which is faster and more accurate. PyTorch's `torch.linalg.inv`.
     public static func inv(_ x: Tensor) throws -> Tensor {
         let (y, info) = invWithInfo(x)
-        try check("inv", info.raw) { .singular(row: $0 - 1) }
+        try check("inv", info.peeled.raw) { .singular(row: $0 - 1) }
         return y
     }
 
     /// As ``inv(_:)``, with `info [...]` (`int32`) in place of errors: 0, or the place from 1 of a pivot that is 0.
     public static func invWithInfo(_ x: Tensor) -> (result: Tensor, info: Tensor) {
+        if x.isBatched {
+            let y = liftedMatrices([x]) {
+                let (y, info) = invWithInfo($0[0])
+                return [y, info]
+            }
+            return (y[0], y[1])
+        }
         requireSquare("inv", x)
         let batch = Array(x.shape.dropLast(2))
         let (lu, pivots, info) = luForward(x.raw)

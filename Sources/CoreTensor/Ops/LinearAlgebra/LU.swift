@@ -57,13 +57,20 @@ extension LinearAlgebra {
     /// ``luFactorWithInfo(_:pivot:)`` do not. Without pivoting, rows are not exchanged.
     public static func luFactor(_ x: Tensor, pivot: Bool = true) throws -> (lu: Tensor, pivots: Tensor) {
         let (lu, pivots, info) = luFactorWithInfo(x, pivot: pivot)
-        try check("luFactor", info.raw) { .singular(row: $0 - 1) }
+        try check("luFactor", info.peeled.raw) { .singular(row: $0 - 1) }
         return (lu, pivots)
     }
 
     /// As ``luFactor(_:pivot:)``, with `info [...]` (`int32`) in place of errors: 0, or the place from 1 of the first 0 on U's
     /// diagonal.
     public static func luFactorWithInfo(_ x: Tensor, pivot: Bool = true) -> (lu: Tensor, pivots: Tensor, info: Tensor) {
+        if x.isBatched {
+            let y = liftedMatrices([x]) {
+                let (lu, pivots, info) = luFactorWithInfo($0[0], pivot: pivot)
+                return [lu, pivots, info]
+            }
+            return (y[0], y[1], y[2])
+        }
         requireMatrices("luFactor", x)
         let (lu, pivots, info) = luForward(x.raw, pivot: pivot)
         let out = record(lu.matrix, x) {
@@ -101,6 +108,9 @@ extension LinearAlgebra {
 
     /// The permutation `P [..., rows, rows]` of pivots `[..., k]`, for which `A = P L U`.
     static func permutationMatrix(pivots: Tensor, rows: Int, dtype: DType) -> Tensor {
+        if pivots.isBatched {
+            return pivots.lifted { pivots, _ in permutationMatrix(pivots: pivots, rows: rows, dtype: dtype) }
+        }
         let k = pivots.shape.last!
         let batch = Array(pivots.shape.dropLast())
         let exchanges = pivots.scalars(Int.self)
@@ -136,7 +146,7 @@ extension LinearAlgebra {
         let batch = requireBatch("luSolve", lu, b)
         if !left { return adjoint(luSolve(lu, pivots: pivots, adjoint(b), adjoint: !isAdjoint)) }
         let n = lu.shape[lu.rank - 1]
-        if !isRecording([lu, b]) {
+        if !isRecording([lu, b]) && !lu.isBatched && !pivots.isBatched && !b.isBatched {
             let columns = ColumnMajor(copying: lu.raw)
             return Tensor(raw: luSolveForward(columns, pivots.raw.contiguous(), b.raw, batch: batch, adjoint: isAdjoint))
         }

@@ -17,7 +17,8 @@ extension LinearAlgebra {
     public struct LeastSquares: Sendable {
         /// The X of least |A X - B|, and of least size among those: `[..., n, k]`, or `[..., n]` for vectors.
         public let solution: Tensor
-        /// |A X - B|² per right-hand side, `[..., k]`, if m > n and every A has full rank; otherwise empty, `[0]`.
+        /// |A X - B|² per right-hand side, `[..., k]`, if m > n, every A has full rank and the driver is not `gelsy`; otherwise
+        /// empty, `[0]`.
         public let residuals: Tensor
         /// The numerical rank of each A, `int64` `[...]`; empty, `[0]`, for `gels`.
         public let rank: Tensor
@@ -44,14 +45,14 @@ extension LinearAlgebra {
         let columns = matrix.shape[matrix.rank - 1], k = Swift.min(m, n)
         let hasValues = driver == .gelsd || driver == .gelss
         let rank = RawTensor.zeros(batch, .int32, a.device), info = RawTensor.zeros(batch, .int32, a.device)
-        let s = hasValues ? RawTensor.zeros(batch + [k], a.dtype.realType, a.device) : nil
+        let s = hasValues ? RawTensor.zeros(batch + [k], a.dtype.real, a.device) : nil
 
         // LAPACK wants room for both: B below which zeros, then X.
         let work = ColumnMajor(columnsOf: RawTensor.zeros(batch + [columns, Swift.max(m, n)], a.dtype, a.device))
         let place = Tensor(raw: work.matrix)
         work.raw.backend.copy(matrix.raw.broadcast(to: batch + [m, columns]), to: matrixRows(place, 0, m).raw)
         if m > 0 && n > 0 {
-            let tolerance = rcond ?? a.dtype.realType.epsilon * Double(Swift.max(m, n))
+            let tolerance = rcond ?? a.dtype.real.epsilon * Double(Swift.max(m, n))
             work.raw.backend.linearAlgebra(
                 .leastSquares(
                     ColumnMajor(copying: a.raw, batch: batch), b: work, driver: driver, rcond: tolerance, s: s, rank: rank,
@@ -66,10 +67,10 @@ extension LinearAlgebra {
             node.save(matrix)
             return node
         }
-        let empty = Tensor(zeros: [0], dtype: a.dtype.realType, device: a.device)
+        let empty = Tensor(zeros: [0], dtype: a.dtype.real, device: a.device)
         let ranks = Tensor(raw: rank).to(.int64)
         var residuals = empty
-        if m > n && (driver == .gels || (ranks .== n).all().item(Bool.self)) {
+        if m > n && driver != .gelsy && (driver == .gels || (ranks .== n).all().item(Bool.self)) {
             residuals = square(abs(matmul(a, solution) - matrix)).sum([-2])
             if isVector { residuals = residuals.squeezed([-1]) }
         }

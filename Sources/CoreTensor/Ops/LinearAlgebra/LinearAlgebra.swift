@@ -1,5 +1,6 @@
 /// Matrix decompositions, solvers and norms, after PyTorch's `torch.linalg`: every function takes batches of matrices
-/// `[..., m, n]` in `float32` or `float64`, and works on each by LAPACK.
+/// `[..., m, n]` in `float32`, `float64`, `complex64` or `complex128`, and works on each by LAPACK; those of a batch are shared out over
+/// the pool of threads. Results do not depend on the number of threads.
 ///
 /// A matrix that a method cannot take (singular, not positive definite, NaN where it would not end) throws a
 /// ``LinearAlgebraError``; shapes and types that make no sense trap.
@@ -87,8 +88,9 @@ func check(_ operation: String, _ info: RawTensor, _ reason: (Int) -> LinearAlge
 
 /// Throws where a NaN or an infinity would keep a method from ending.
 func requireFinite(_ operation: String, _ x: Tensor) throws {
-    if (x.detached() * 0).sum().item(Double.self) == 0 { return }
-    let whole = x.detached().isFinite.flattened(from: -2).all(-1)
+    let finite = x.detached().isFinite
+    if finite.all().item(Bool.self) { return }
+    let whole = finite.flattened(from: -2).all(-1)
     let flags = whole.scalars(Bool.self)
     let i = flags.firstIndex(of: false)!
     throw LinearAlgebraError(operation: operation, reason: .notFinite, batchIndex: batchIndex(i, whole.shape))

@@ -34,7 +34,7 @@ private enum Pade {
     static func exponential(_ a: Tensor) -> Tensor {
         let norms = abs(a).sum([-2]).max([-1])
         let largest = norms.max().item(Double.self)
-        let table = limits(a.dtype.realType)
+        let table = limits(a.dtype.real)
         let identity = Tensor(eye: a.shape.last!, dtype: a.dtype).to(device: a.device)
         if let fit = table.first(where: { largest <= $0.norm }) { return approximant(a, fit.order, identity) }
         // Each matrix is halved as often as it needs; those with a NaN not at all.
@@ -77,6 +77,7 @@ extension LinearAlgebra {
     /// are computed in float32. PyTorch's `torch.matrix_exp`.
     public static func matrixExp(_ x: Tensor) -> Tensor {
         if x.dtype == .float16 || x.dtype == .bfloat16 { return matrixExp(x.to(.float32)).to(x.dtype) }
+        if x.isBatched { return x.lifted { x, _ in matrixExp(x) } }
         requireSquare("matrixExp", x)
         let out = x.count == 0 ? x.raw : withoutGrad { Pade.exponential(x.detached()).raw }
         return record(out, x) {

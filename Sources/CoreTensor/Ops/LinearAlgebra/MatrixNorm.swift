@@ -21,7 +21,7 @@ extension LinearAlgebra {
         _ x: Tensor, _ order: NormOrder = .frobenius, axes: (Int, Int) = (-2, -1), keepDims: Bool = false, dtype: DType? = nil
     ) throws -> Tensor {
         if x.rank < 2 { fail("matrixNorm", "needs a matrix [..., m, n], not the shape \(x.shape)") }
-        if !x.dtype.isFloatingPoint { fail("matrixNorm", "\(x.dtype) has no norm; convert with to(.float32)") }
+        if !x.dtype.isDifferentiable { fail("matrixNorm", "\(x.dtype) has no norm; convert with to(.float32)") }
         let rows = resolveAxis("matrixNorm", axes.0, rank: x.rank), columns = resolveAxis("matrixNorm", axes.1, rank: x.rank)
         if rows == columns { fail("matrixNorm", "axes \(axes) are the same") }
         if order == .frobenius { return vectorNorm(x, 2, axes: [rows, columns], keepDims: keepDims, dtype: dtype) }
@@ -73,7 +73,7 @@ extension LinearAlgebra {
     public static func cond(_ x: Tensor, _ order: NormOrder = 2) throws -> Tensor {
         requireMatrices("cond", x)
         if x.shape.suffix(2).contains(0) {
-            return Tensor(zeros: Array(x.shape.dropLast(2)), dtype: x.dtype.realType, device: x.device)
+            return Tensor(zeros: Array(x.shape.dropLast(2)), dtype: x.dtype.real, device: x.device)
         }
         if order == 2 || order == -2 {
             let s = try svdvals(x)
@@ -84,7 +84,7 @@ extension LinearAlgebra {
         requireSquare("cond", x)
         let (inverse, info) = invWithInfo(x)
         let isSingular = (info .!= 0)
-        let infinity = Tensor(Double.infinity, dtype: x.dtype.realType, device: x.device)
+        let infinity = Tensor(Double.infinity, dtype: x.dtype.real, device: x.device)
         // Singular matrices stand aside, so that their inverses (full of NaN) reach no decomposition.
         let safe = which(isSingular.unsqueezed(-1).unsqueezed(-1), Tensor(zeros: [], dtype: x.dtype, device: x.device), inverse)
         let product = try matrixNorm(x, order) * matrixNorm(safe, order)

@@ -61,7 +61,7 @@ extension LinearAlgebra {
         let (a, b) = promoted(a, b)
         guard let shape = broadcastShape(a.shape, b.shape) else { fail("vecdot", "\(a.shape) and \(b.shape) do not broadcast") }
         let axis = resolveAxis("vecdot", axis, rank: shape.count)
-        return (conjugate(a) * b).expanded(to: shape).sum(Axes([axis])).to(a.dtype)
+        return (conj(a) * b).expanded(to: shape).sum(Axes([axis])).to(a.dtype)
     }
 
     /// The cross product along an axis of size 3, the others broadcast. PyTorch's `torch.linalg.cross`.
@@ -78,9 +78,10 @@ extension LinearAlgebra {
         return turned(a, 1) * turned(b, 2) - turned(a, 2) * turned(b, 1)
     }
 
-    /// The powers `x⁰, x¹ … xᴺ⁻¹` along a new last axis: `[..., n]` gives `[..., n, N]`; N is n unless given. PyTorch's `torch.linalg.vander`.
+    /// The powers `x⁰, x¹ … xᴺ⁻¹` along a new last axis: `[..., n]` gives `[..., n, N]`; N is n unless given. A scalar counts as a
+    /// vector of one. PyTorch's `torch.linalg.vander`.
     public static func vander(_ x: Tensor, count: Int? = nil) -> Tensor {
-        if x.rank == 0 { fail("vander", "needs vectors, not a scalar") }
+        if x.rank == 0 { return vander(x.reshaped([1]), count: count) }
         let x = x.dtype.isInteger || x.dtype == .bool ? x.to(.int64) : x
         let count = count ?? x.shape.last!
         if count < 0 || (count < 1 && x.shape.last! > 0) { fail("vander", "\(count) powers") }

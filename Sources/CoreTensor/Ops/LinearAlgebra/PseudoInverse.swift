@@ -17,7 +17,7 @@ func pseudoInverseGradient(_ g: Tensor, _ a: Tensor, inverse y: Tensor) -> Tenso
 /// The size below which a singular value counts as 0: max(atol, rtol · largest), `[...]` like the values without their axis.
 /// `rtol` is ε · max(m, n) unless a positive `atol` (or an `rtol`) is given.
 private func cutoff(_ x: Tensor, largest: Tensor, atol: Tensor?, rtol: Tensor?) -> Tensor {
-    let standard = x.dtype.realType.epsilon * Double(x.shape.suffix(2).max()!)
+    let standard = x.dtype.real.epsilon * Double(x.shape.suffix(2).max()!)
     let none = Tensor(zeros: [], dtype: largest.dtype, device: x.device)
     let absolute = atol?.detached().to(largest.dtype) ?? none
     let relative: Tensor
@@ -41,6 +41,7 @@ extension LinearAlgebra {
 
     /// As the function with numbers, with tolerances per matrix: `atol` and `rtol` broadcast to the batch axes.
     public static func pinv(_ x: Tensor, atol: Tensor?, rtol: Tensor?, hermitian: Bool = false) throws -> Tensor {
+        if x.isBatched { return try liftedMatrices([x]) { [try pinv($0[0], atol: atol, rtol: rtol, hermitian: hermitian)] }[0] }
         if hermitian { requireSquare("pinv", x) } else { requireMatrices("pinv", x) }
         let a = x.detached()
         if x.count == 0 {

@@ -42,6 +42,13 @@ extension LinearAlgebra {
     /// `A = Q R` of `x [..., m, n]`: orthonormal columns times an upper triangle. A gradient needs the first min(m, n) columns to be
     /// independent, and traps for a complete Q with m > n. PyTorch's `torch.linalg.qr`.
     public static func qr(_ x: Tensor, mode: QRMode = .reduced) -> (q: Tensor, r: Tensor) {
+        if x.isBatched {
+            let y = liftedMatrices([x]) {
+                let (q, r) = qr($0[0], mode: mode)
+                return [q, r]
+            }
+            return (y[0], y[1])
+        }
         requireMatrices("qr", x)
         let m = x.shape[x.rank - 2], n = x.shape[x.rank - 1], k = Swift.min(m, n)
         let batch = Array(x.shape.dropLast(2))
@@ -101,7 +108,7 @@ extension LinearAlgebra {
         let k = tau.shape.last!, batch = Array(a.shape.dropLast(2))
         let identity = identityMatrix(batch, m, a.detached()).narrowed(axis: -1, start: 0, length: n)
         if k == 0 || a.count == 0 { return identity }
-        if !isRecording([a, tau]) {
+        if !isRecording([a, tau]) && !a.isBatched && !tau.isBatched {
             let q = ColumnMajor(copying: a.raw)
             q.raw.backend.linearAlgebra(.householderProduct(q, tau: tau.raw.contiguous()))
             return Tensor(raw: q.matrix)

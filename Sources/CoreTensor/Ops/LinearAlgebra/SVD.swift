@@ -22,7 +22,7 @@ final class SVDBackward: Node, @unchecked Sendable {
         if let uPart { core = core + uPart / gap * row }
         if let vPart { core = core + column * (vPart / gap) }
         if let gs { core = core + diagonalMatrix(gs) }
-        if let uPart, u.dtype.isComplexType { core = core + diagonalMatrix(matrixDiagonal(uPart) / (s * 2)) }
+        if let uPart, u.dtype.isComplex { core = core + diagonalMatrix(matrixDiagonal(uPart) / (s * 2)) }
         var left = matmul(u, core)
         if let gu, m > k {
             let scaled = gu / row
@@ -38,7 +38,7 @@ final class SVDBackward: Node, @unchecked Sendable {
 
     // Complex singular vectors are determined up to a phase that U and V share; a gradient along it means nothing.
     private func checkGauge(_ uPart: Tensor?, _ vPart: Tensor?) {
-        guard saved(0).dtype.isComplexType else { return }
+        guard saved(0).dtype.isComplex, ![uPart, vPart].contains(where: { $0?.isBatched == true }) else { return }
         let parts = [uPart, vPart].compactMap { $0 }
         let sum = parts.dropFirst().reduce(matrixDiagonal(parts[0])) { $0 + matrixDiagonal($1) }
         let scale = parts.map(largestSize).max()!
@@ -59,13 +59,20 @@ extension LinearAlgebra {
     /// Singular vectors are determined up to sign (phase); their gradients need distinct singular values, and the vectors
     /// beyond the first k have none. PyTorch's `torch.linalg.svd`.
     public static func svd(_ x: Tensor, fullMatrices: Bool = true) throws -> (u: Tensor, s: Tensor, vh: Tensor) {
+        if x.isBatched {
+            let y = try liftedMatrices([x]) {
+                let (u, s, vh) = try svd($0[0], fullMatrices: fullMatrices)
+                return [u, s, vh]
+            }
+            return (y[0], y[1], y[2])
+        }
         requireMatrices("svd", x)
         try requireFinite("svd", x)
         let m = x.shape[x.rank - 2], n = x.shape[x.rank - 1], k = Swift.min(m, n)
         let batch = Array(x.shape.dropLast(2))
         let u = ColumnMajor(batch: batch, rows: m, columns: fullMatrices ? m : k, x.dtype, x.device)
         let vh = ColumnMajor(batch: batch, rows: fullMatrices ? n : k, columns: n, x.dtype, x.device)
-        let s = RawTensor(shape: batch + [k], x.dtype.realType, x.device)
+        let s = RawTensor(shape: batch + [k], x.dtype.real, x.device)
         if k == 0 {
             for square in [u, vh] where square.raw.count > 0 {
                 square.raw.backend.copy(
@@ -90,11 +97,11 @@ extension LinearAlgebra {
 
     /// The singular values `[..., min(m, n)]` of `x [..., m, n]`, descending. Throws as ``svd(_:fullMatrices:)``.
     public static func svdvals(_ x: Tensor) throws -> Tensor {
-        if isRecording([x]) { return try svd(x, fullMatrices: false).s }
+        if isRecording([x]) || x.isBatched { return try svd(x, fullMatrices: false).s }
         requireMatrices("svdvals", x)
         try requireFinite("svdvals", x)
         let batch = Array(x.shape.dropLast(2))
-        let s = RawTensor(shape: batch + [x.shape.suffix(2).min()!], x.dtype.realType, x.device)
+        let s = RawTensor(shape: batch + [x.shape.suffix(2).min()!], x.dtype.real, x.device)
         if s.count > 0 {
             let info = RawTensor.zeros(batch, .int32, x.device)
             s.backend.linearAlgebra(
@@ -138,7 +145,7 @@ extension LinearAlgebra {
             return (v, s, u)
         }
         let probe = Tensor(
-            normal: [n, rank], dtype: x.dtype.realType, device: x.device, generator: generator).to(x.dtype)
+            normal: [n, rank], dtype: x.dtype.real, device: x.device, generator: generator).to(x.dtype)
         var q = qr(matmul(x, probe)).q
         for _ in 0..<iterations {
             q = qr(matmul(adjoint(x), q)).q

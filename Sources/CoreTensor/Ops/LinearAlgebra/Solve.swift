@@ -5,7 +5,7 @@ final class SolveBackward: Node, @unchecked Sendable {
         let g = outputs[0]!
         let a = saved(0), x = saved(1)
         let gb: Tensor
-        if isRecording([a, g, x]) {
+        if g.isBatched || isRecording([a, g, x]) {
             gb = LinearAlgebra.solveUnchecked(adjoint(a), g).result
         } else {
             gb = Tensor(
@@ -19,6 +19,13 @@ final class SolveBackward: Node, @unchecked Sendable {
 extension LinearAlgebra {
     /// `A⁻¹ B` for `A [..., n, n]` and `B [..., n, k]`, batch axes broadcast, and LAPACK's findings about A.
     static func solveUnchecked(_ a: Tensor, _ b: Tensor) -> (result: Tensor, info: Tensor) {
+        if a.isBatched || b.isBatched {
+            let y = liftedMatrices([a, b]) {
+                let (x, info) = solveUnchecked($0[0], $0[1])
+                return [x, info]
+            }
+            return (y[0], y[1])
+        }
         let batch = requireBatch("solve", a, b)
         let (lu, pivots, info) = luForward(a.raw)
         let out = luSolveForward(lu, pivots, b.raw, batch: batch)
@@ -39,7 +46,7 @@ extension LinearAlgebra {
     /// the right); batch axes broadcast. Throws ``LinearAlgebraError/Reason/singular(row:)``. PyTorch's `torch.linalg.solve`.
     public static func solve(_ a: Tensor, _ b: Tensor, left: Bool = true) throws -> Tensor {
         let (x, info) = solveWithInfo(a, b, left: left)
-        try check("solve", info.raw) { .singular(row: $0 - 1) }
+        try check("solve", info.peeled.raw) { .singular(row: $0 - 1) }
         return x
     }
 
@@ -48,9 +55,9 @@ extension LinearAlgebra {
     public static func solveWithInfo(_ a: Tensor, _ b: Tensor, left: Bool = true) -> (result: Tensor, info: Tensor) {
         requireSquare("solve", a)
         requireSameType("solve", a, b)
+        if b.rank == 0 { fail("solve", "needs right-hand sides, not a scalar") }
         let isVector = b.rank == 1 || (b.rank == a.rank - 1 && b.shape == Array(a.shape.dropLast()))
         if isVector && !left { fail("solve", "a vector has no side; use left: true with \(b.shape)") }
-        if b.rank == 0 { fail("solve", "needs right-hand sides, not a scalar") }
         let matrix = isVector ? b.unsqueezed(-1) : b
         if a.shape[a.rank - 1] != matrix.shape[matrix.rank - (left ? 2 : 1)] {
             fail("solve", "a matrix \(a.shape) does not fit right-hand sides \(b.shape) from the \(left ? "left" : "right")")

@@ -43,6 +43,11 @@ extension LinearAlgebra {
     public static func solveTriangular(
         _ a: Tensor, _ b: Tensor, upper: Bool, left: Bool = true, unitriangular: Bool = false
     ) -> Tensor {
+        if a.isBatched || b.isBatched {
+            return liftedMatrices([a, b]) {
+                [solveTriangular($0[0], $0[1], upper: upper, left: left, unitriangular: unitriangular)]
+            }[0]
+        }
         requireSquare("solveTriangular", a)
         requireMatrices("solveTriangular", b, "right-hand sides")
         requireSameType("solveTriangular", a, b)

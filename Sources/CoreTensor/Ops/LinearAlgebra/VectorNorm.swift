@@ -9,23 +9,23 @@ final class VectorNormBackward: Node, @unchecked Sendable {
         super.init()
     }
 
-    // d|x|ₚ = direction(x) |x|^(p-1) |x|ₚ^(1-p); 0 at 0 (PyTorch's subgradients), shared by ties of an extreme.
+    // d|x|ₚ = sign(x) |x|^(p-1) |x|ₚ^(1-p); 0 at 0 (PyTorch's subgradients), shared by ties of an extreme.
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let x = saved(0)
         let g = g.reshaped(kept), norm = saved(1).reshaped(kept)
         let isZero = norm.detached() .== 0
         switch order {
         case 0: return Tensor(zerosLike: x)
-        case 1: return direction(x) * g
-        case 2: return x * (g / norm).maskedFill(isZero, 0)
+        case 1: return sign(x) * g
+        case 2: return g * (x / norm).maskedFill(isZero, 0)
         case .infinity, -.infinity:
             let hits = ((abs(x.detached()) .== norm.detached()) .| x.detached().isNaN).to(g.dtype)
-            return direction(x) * (g * hits / hits.sum(axes, keepDims: true))
+            return sign(x) * (g * hits / hits.sum(axes, keepDims: true))
         case ..<1:
-            let scaled = direction(x) * pow(abs(x), order - 1).maskedFill(x.detached() .== 0, 0)
+            let scaled = sign(x) * pow(abs(x), order - 1).maskedFill(x.detached() .== 0, 0)
             return scaled * (g * pow(norm, 1 - order))
         case ..<2:
-            let scaled = direction(x) * pow(abs(x), order - 1)
+            let scaled = sign(x) * pow(abs(x), order - 1)
             return scaled * (g / pow(norm, order - 1)).maskedFill(isZero, 0)
         default:
             let scaled = x * pow(abs(x), order - 2)
@@ -41,7 +41,13 @@ extension LinearAlgebra {
     public static func vectorNorm(
         _ x: Tensor, _ order: Double = 2, axes: Axes = .all, keepDims: Bool = false, dtype: DType? = nil
     ) -> Tensor {
-        if !x.dtype.isFloatingPoint { fail("vectorNorm", "\(x.dtype) has no norm; convert with to(.float32)") }
+        if x.isBatched {
+            let visible = axes.resolved("vectorNorm", rank: x.rank)
+            return x.lifted { x, hidden in
+                vectorNorm(x, order, axes: Axes(visible.map { $0 + hidden }), keepDims: keepDims, dtype: dtype)
+            }
+        }
+        if !x.dtype.isDifferentiable { fail("vectorNorm", "\(x.dtype) has no norm; convert with to(.float32)") }
         if let dtype, dtype.promoted(with: x.dtype) != dtype { fail("vectorNorm", "dtype: \(dtype) is narrower than \(x.dtype)") }
         let result = dtype ?? x.dtype
         let wide = result == .float16 || result == .bfloat16 ? x.to(.float32) : x.to(result)
@@ -55,7 +61,7 @@ extension LinearAlgebra {
             node.save(output: out)
             return node
         }
-        return norm.to(result.realType)
+        return norm.to(result.real)
     }
 
     private static func forward(_ x: Tensor, _ order: Double, _ axes: Axes, _ keepDims: Bool) -> Tensor {
