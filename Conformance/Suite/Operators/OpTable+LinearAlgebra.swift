@@ -182,7 +182,8 @@ extension OpTable {
             }
             return [
                 try LinearAlgebra.matrixNorm(
-                    try call.tensor(0), try normOrder(call, 1, "ord") ?? .frobenius, axes: axes, keepDims: call.bool(3, "keepdim"),
+                    try call.tensor(0), try normOrder(call, 1, "ord") ?? .frobenius, axes: axes,
+                    keepDims: call.bool(3, "keepdim"),
                     dtype: dtype(call))
             ]
         },
@@ -242,7 +243,8 @@ extension OpTable {
         if case .none = call.value(2, "dim") {} else { axes = try call.ints(2, "dim") }
         return [
             try LinearAlgebra.norm(
-                try call.tensor(0), try normOrder(call, 1, "ord"), axes: axes, keepDims: call.bool(3, "keepdim"), dtype: dtype(call))
+                try call.tensor(0), try normOrder(call, 1, "ord"), axes: axes, keepDims: call.bool(3, "keepdim"),
+                dtype: dtype(call))
         ]
     }
 

@@ -46,7 +46,8 @@ enum OperatorRunner {
         }
         let second = item["gradgrad"] as? [String: Any]
         // A result that does not depend on an input has the gradient 0.
-        let found = roots.isEmpty
+        let found =
+            roots.isEmpty
             ? inputs.map { _ in nil }
             : gradients(of: roots, withRespectTo: inputs, gradients: cotangents, createGraph: second != nil)
         for (k, g) in found.enumerated() {

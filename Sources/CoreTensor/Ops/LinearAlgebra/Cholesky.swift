@@ -9,8 +9,7 @@ final class CholeskyBackward: Node, @unchecked Sendable {
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let l = upper ? adjoint(saved(0)) : saved(0)
         let phi = matmul(adjoint(l), upper ? adjoint(g) : g).tril()
-        let halved = replacingDiagonal(phi, matrixDiagonal(phi) * 0.5)
-        let symmetric = (halved + adjoint(halved)) * 0.5
+        let symmetric = (phi + adjoint(phi.tril(diagonal: -1))) * 0.5
         let half = LinearAlgebra.solveTriangular(adjoint(l), symmetric, upper: true)
         return LinearAlgebra.solveTriangular(l, half, upper: false, left: false)
     }

@@ -138,7 +138,9 @@ extension LinearAlgebra {
         requireMatrices("luSolve", b, "right-hand sides")
         requireSameType("luSolve", lu, b)
         if pivots.dtype != .int32 || pivots.shape != Array(lu.shape.dropLast()) {
-            fail("luSolve", "pivots \(pivots.dtype) \(pivots.shape) do not fit factors \(lu.shape); needs int32 \(lu.shape.dropLast())")
+            fail(
+                "luSolve",
+                "pivots \(pivots.dtype) \(pivots.shape) do not fit factors \(lu.shape); needs int32 \(lu.shape.dropLast())")
         }
         if lu.shape[lu.rank - 1] != b.shape[b.rank - (left ? 2 : 1)] {
             fail("luSolve", "factors \(lu.shape) do not fit right-hand sides \(b.shape) from the \(left ? "left" : "right")")

@@ -35,7 +35,9 @@ extension LinearAlgebra {
         requireMatrices("lstsq", a)
         requireSameType("lstsq", a, b)
         let isVector = b.rank == a.rank - 1
-        if b.rank < 1 || (!isVector && b.rank < 2) || b.rank > a.rank && a.rank < 2 { fail("lstsq", "right-hand sides \(b.shape)") }
+        if b.rank < 1 || (!isVector && b.rank < 2) || b.rank > a.rank && a.rank < 2 {
+            fail("lstsq", "right-hand sides \(b.shape)")
+        }
         let matrix = isVector ? b.unsqueezed(-1) : b
         let m = a.shape[a.rank - 2], n = a.shape[a.rank - 1]
         if matrix.shape[matrix.rank - 2] != m { fail("lstsq", "a matrix \(a.shape) does not fit right-hand sides \(b.shape)") }

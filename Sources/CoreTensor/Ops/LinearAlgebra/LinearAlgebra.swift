@@ -67,7 +67,7 @@ func requireSquare(_ operation: String, _ x: Tensor) {
 
 func requireSameType(_ operation: String, _ a: Tensor, _ b: Tensor) {
     if a.dtype != b.dtype { fail(operation, "types differ: \(a.dtype) and \(b.dtype)") }
-    requireSameDevice(operation, a.raw, b.raw)
+    if a.device != b.device { fail(operation, "tensors on different devices: \(a.device) and \(b.device)") }
 }
 
 /// The batch axes that two batches of matrices broadcast to.

@@ -21,24 +21,19 @@ private enum Pade {
         ],
     ]
 
-    /// The 1-norm up to which each order is exact to rounding; the last serves larger norms by scaling.
-    static func limits(_ dtype: DType) -> [(order: Int, norm: Double)] {
-        dtype == .float64
-            ? [
-                (3, 1.495585217958292e-2), (5, 2.539398330063230e-1), (7, 9.504178996162932e-1), (9, 2.097847961257068),
-                (13, 5.371920351148152),
-            ]
-            : [(3, 4.258730016922831e-1), (5, 1.880152677804762), (7, 3.925724783138660)]
-    }
+    /// The 1-norm up to which each order is exact to rounding in double precision; the last serves larger norms by scaling.
+    static let limits: [(order: Int, norm: Double)] = [
+        (3, 1.495585217958292e-2), (5, 2.539398330063230e-1), (7, 9.504178996162932e-1), (9, 2.097847961257068),
+        (13, 5.371920351148152),
+    ]
 
     static func exponential(_ a: Tensor) -> Tensor {
         let norms = abs(a).sum([-2]).max([-1])
         let largest = norms.max().item(Double.self)
-        let table = limits(a.dtype.real)
         let identity = Tensor(eye: a.shape.last!, dtype: a.dtype).to(device: a.device)
-        if let fit = table.first(where: { largest <= $0.norm }) { return approximant(a, fit.order, identity) }
+        if let fit = limits.first(where: { largest <= $0.norm }) { return approximant(a, fit.order, identity) }
         // Each matrix is halved as often as it needs; those with a NaN not at all.
-        let (order, limit) = table.last!
+        let (order, limit) = limits.last!
         let halvings = maximum(ceil(log2(norms * (1 / limit))), 0.0)
         let counts = which(halvings.isFinite, halvings, 0.0)
         var y = approximant(a * exp2(-counts).unsqueezed(-1).unsqueezed(-1), order, identity)
@@ -73,10 +68,15 @@ private enum Pade {
 }
 
 extension LinearAlgebra {
-    /// The matrix exponential Σ Aⁱ / i! of `[..., n, n]`, by Padé approximants with scaling and squaring (Higham 2005); float16 and bfloat16
-    /// are computed in float32. PyTorch's `torch.matrix_exp`.
+    /// The matrix exponential Σ Aⁱ / i! of `[..., n, n]`, by Padé approximants with scaling and squaring (Higham 2005), computed in double
+    /// precision. PyTorch's `torch.matrix_exp`.
     public static func matrixExp(_ x: Tensor) -> Tensor {
-        if x.dtype == .float16 || x.dtype == .bfloat16 { return matrixExp(x.to(.float32)).to(x.dtype) }
+        // Squaring multiplies rounding errors: all but the widest types are computed in twice their precision.
+        switch x.dtype {
+        case .float16, .bfloat16, .float32: return matrixExp(x.to(.float64)).to(x.dtype)
+        case .complex64: return matrixExp(x.to(.complex128)).to(x.dtype)
+        default: break
+        }
         if x.isBatched { return x.lifted { x, _ in matrixExp(x) } }
         requireSquare("matrixExp", x)
         let out = x.count == 0 ? x.raw : withoutGrad { Pade.exponential(x.detached()).raw }

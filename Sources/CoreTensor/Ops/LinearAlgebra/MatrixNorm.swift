@@ -31,11 +31,11 @@ extension LinearAlgebra {
         var result: Tensor
         switch order {
         case .nuclear: result = try svdvals(matrix).sum([-1])
-        case .p(2): result = try svdvals(matrix).max([-1])
+        case .p(2): result = largest(try svdvals(matrix))
         case .p(-2): result = try svdvals(matrix).min([-1])
-        case .p(1): result = abs(matrix).sum([-2]).max([-1])
+        case .p(1): result = largest(abs(matrix).sum([-2]))
         case .p(-1): result = abs(matrix).sum([-2]).min([-1])
-        case .p(.infinity): result = abs(matrix).sum([-1]).max([-1])
+        case .p(.infinity): result = largest(abs(matrix).sum([-1]))
         case .p(-.infinity): result = abs(matrix).sum([-1]).min([-1])
         default: fail("matrixNorm", "\(order) is no norm of a matrix; use .frobenius, .nuclear, ±1, ±2 or ±.infinity")
         }
@@ -48,13 +48,20 @@ extension LinearAlgebra {
         return result
     }
 
+    /// The largest along the last axis; 0 of nothing.
+    private static func largest(_ sizes: Tensor) -> Tensor {
+        sizes.shape.last! == 0 ? sizes.sum([-1]) : sizes.max([-1])
+    }
+
     /// A vector's or a matrix's norm, by the number of axes: without an order the 2-norm of all elements (over `axes`, if given); with an
     /// order the vector norm over one axis, the matrix norm over two, and without axes by the rank, 1 or 2. PyTorch's
     /// `torch.linalg.norm`. Throws as ``matrixNorm(_:_:axes:keepDims:dtype:)``.
     public static func norm(
         _ x: Tensor, _ order: NormOrder? = nil, axes: [Int]? = nil, keepDims: Bool = false, dtype: DType? = nil
     ) throws -> Tensor {
-        if let axes, axes.count > 2 || axes.isEmpty, order != nil { fail("norm", "\(axes.count) axes; a norm with an order has one or two") }
+        if let axes, axes.count > 2 || axes.isEmpty, order != nil {
+            fail("norm", "\(axes.count) axes; a norm with an order has one or two")
+        }
         guard let order else {
             return vectorNorm(x, 2, axes: axes.map { Axes($0) } ?? .all, keepDims: keepDims, dtype: dtype)
         }

@@ -69,7 +69,9 @@ extension LinearAlgebra {
         let (a, b) = promoted(a, b)
         if a.rank != b.rank || a.rank == 0 { fail("cross", "\(a.shape) and \(b.shape) must have the same number of axes") }
         let axis = resolveAxis("cross", axis, rank: a.rank)
-        if a.shape[axis] != 3 || b.shape[axis] != 3 { fail("cross", "axis \(axis) of \(a.shape) and \(b.shape) must have size 3") }
+        if a.shape[axis] != 3 || b.shape[axis] != 3 {
+            fail("cross", "axis \(axis) of \(a.shape) and \(b.shape) must have size 3")
+        }
         if broadcastShape(a.shape, b.shape) == nil { fail("cross", "\(a.shape) and \(b.shape) do not broadcast") }
         func turned(_ x: Tensor, _ by: Int) -> Tensor {
             let head = x.narrowed(axis: axis, start: 0, length: by), tail = x.narrowed(axis: axis, start: by, length: 3 - by)

@@ -36,7 +36,9 @@ extension LinearAlgebra {
     public static func pinv(
         _ x: Tensor, atol: Double? = nil, rtol: Double? = nil, hermitian: Bool = false
     ) throws -> Tensor {
-        try pinv(x, atol: atol.map { Tensor($0, dtype: .float64) }, rtol: rtol.map { Tensor($0, dtype: .float64) }, hermitian: hermitian)
+        try pinv(
+            x, atol: atol.map { Tensor($0, dtype: .float64) }, rtol: rtol.map { Tensor($0, dtype: .float64) },
+            hermitian: hermitian)
     }
 
     /// As the function with numbers, with tolerances per matrix: `atol` and `rtol` broadcast to the batch axes.
@@ -45,7 +47,8 @@ extension LinearAlgebra {
         if hermitian { requireSquare("pinv", x) } else { requireMatrices("pinv", x) }
         let a = x.detached()
         if x.count == 0 {
-            return Tensor(zeros: Array(x.shape.dropLast(2)) + [x.shape[x.rank - 1], x.shape[x.rank - 2]], dtype: x.dtype, device: x.device)
+            return Tensor(
+                zeros: Array(x.shape.dropLast(2)) + [x.shape[x.rank - 1], x.shape[x.rank - 2]], dtype: x.dtype, device: x.device)
         }
         func inverted(_ values: Tensor, _ sizes: Tensor) -> Tensor {
             let limit = cutoff(x, largest: sizes.max([-1]), atol: atol, rtol: rtol).unsqueezed(-1)
@@ -73,7 +76,8 @@ extension LinearAlgebra {
         _ x: Tensor, atol: Double? = nil, rtol: Double? = nil, hermitian: Bool = false
     ) throws -> Tensor {
         try matrixRank(
-            x, atol: atol.map { Tensor($0, dtype: .float64) }, rtol: rtol.map { Tensor($0, dtype: .float64) }, hermitian: hermitian)
+            x, atol: atol.map { Tensor($0, dtype: .float64) }, rtol: rtol.map { Tensor($0, dtype: .float64) },
+            hermitian: hermitian)
     }
 
     /// As the function with numbers, with tolerances per matrix: `atol` and `rtol` broadcast to the batch axes.

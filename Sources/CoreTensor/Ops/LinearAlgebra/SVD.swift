@@ -145,7 +145,8 @@ extension LinearAlgebra {
             return (v, s, u)
         }
         let probe = Tensor(
-            normal: [n, rank], dtype: x.dtype.real, device: x.device, generator: generator).to(x.dtype)
+            normal: [n, rank], dtype: x.dtype.real, device: x.device, generator: generator
+        ).to(x.dtype)
         var q = qr(matmul(x, probe)).q
         for _ in 0..<iterations {
             q = qr(matmul(adjoint(x), q)).q

@@ -53,7 +53,9 @@ extension LinearAlgebra {
         requireSameType("solveTriangular", a, b)
         let batch = requireBatch("solveTriangular", a, b)
         if a.shape[a.rank - 1] != b.shape[b.rank - (left ? 2 : 1)] {
-            fail("solveTriangular", "a matrix \(a.shape) does not fit right-hand sides \(b.shape) from the \(left ? "left" : "right")")
+            fail(
+                "solveTriangular",
+                "a matrix \(a.shape) does not fit right-hand sides \(b.shape) from the \(left ? "left" : "right")")
         }
         var form: TriangularForm = []
         if left { form.insert(.left) }
