@@ -24,13 +24,18 @@ enum OperatorRunner {
         let expected = try (item["outputs"] as! [Any]).flatMap { try file.value($0).numbers }
         let isScalar = item["out_struct"] as? String == "scalar"
         if outputs.count != expected.count { return "\(outputs.count) outputs, expected \(expected.count)" }
-        for (y, z) in zip(outputs, expected) {
+        let op = item["op"] as? String ?? ""
+        func tolerance(_ z: Tensor) -> Tolerance {
             var tolerance = Tolerance.standard(z.dtype)
+            if op.hasPrefix("linalg") && z.dtype.real == .float64 { tolerance = Tolerance(relative: 1e-7, absolute: 1e-7) }
             if let spread = item["dev64"] { tolerance.absolute = max(tolerance.absolute, 4 * GoldenFile.number(spread)) }
-            if let wrong = mismatch(y, z, tolerance, anyType: isScalar) {
-                if z.dtype == .int64, try isTie(item, GoldenCall(arguments, named), outputs, y) { continue }
-                return wrong
-            }
+            return tolerance
+        }
+        if item["comment_gauge"] != nil { return FactorComparison.problem(op, outputs, expected, tolerance) }
+        for (y, z) in zip(outputs, expected) {
+            guard let wrong = mismatch(y, z, tolerance(z), anyType: isScalar) else { continue }
+            if z.dtype == .int64, try isTie(item, GoldenCall(arguments, named), outputs, y) { continue }
+            return wrong
         }
 
         // Gradients
@@ -44,9 +49,12 @@ enum OperatorRunner {
                 cotangents.append(v.asLeaf())
             }
         }
-        if roots.isEmpty { return "no output requires a gradient" }
         let second = item["gradgrad"] as? [String: Any]
-        let found = gradients(of: roots, withRespectTo: inputs, gradients: cotangents, createGraph: second != nil)
+        // A result that does not depend on an input has the gradient 0.
+        let found =
+            roots.isEmpty
+            ? inputs.map { _ in nil }
+            : gradients(of: roots, withRespectTo: inputs, gradients: cotangents, createGraph: second != nil)
         for (k, g) in found.enumerated() {
             let z = try file.tensor(wanted[k]["grad"])
             let type = inputs[k].dtype
