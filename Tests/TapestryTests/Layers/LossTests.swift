@@ -114,6 +114,39 @@ import Testing
         #expect(Swift.abs(bitsPerToken(log(8.0)) - 3) < 1e-12 && Swift.abs(bitsPerByte(log(256.0), bytes: 2) - 4) < 1e-12)
     }
 
+    /// Every loss of an example, and its gradient, all examples at once.
+    @Test func perExample() {
+        let generator = RandomGenerator(seed: 46)
+        let x = Tensor(normal: [3, 4, 5], dtype: .float64, generator: generator)
+        let labels = Tensor(integers: 0..<5, shape: [3, 4], generator: generator)
+        let z = Tensor(uniform: [3, 4, 5], dtype: .float64, generator: generator)
+        let weight = Tensor([0.5, 1, 2, 0.25, 3], dtype: .float64)
+        let losses: [(String, Tensor, (Tensor, Tensor) -> Tensor)] = [
+            ("crossEntropy", labels, { crossEntropy($0, $1) }),
+            ("crossEntropy, weighted", labels, { crossEntropy($0, $1, weight: weight, labelSmoothing: 0.1) }),
+            ("nllLoss", labels, { nllLoss(logSoftmax($0), $1) }),
+            ("binaryCrossEntropy", z, { binaryCrossEntropy(sigmoid($0), $1) }),
+            ("gaussianNLLLoss", z, { gaussianNLLLoss($0, $1, variance: exp($0)) }),
+            ("multiMarginLoss", labels, { multiMarginLoss($0, $1) }),
+            (
+                "ctcLoss", labels,
+                { x, y in
+                    ctcLoss(
+                        logSoftmax(x.unsqueezed(1)), maximum(y[0..<2], 1), inputLengths: [4], targetLengths: [2], reduction: .sum,
+                        zeroInfinity: true)
+                }
+            ),
+        ]
+        for (name, targets, f) in losses {
+            let all = vmap(f)(x, targets)
+            let slopes = vmap({ x, y in grad(of: { f($0, y) })(x) })(x, targets)
+            for i in 0..<3 {
+                #expect(all[i].isClose(to: f(x[i], targets[i]), rtol: 1e-12), "\(name)")
+                #expect(slopes[i].isClose(to: grad(of: { f($0, targets[i]) })(x[i]), rtol: 1e-10, atol: 1e-12), "\(name)")
+            }
+        }
+    }
+
     @Test func lossesAsModules() {
         let x = Tensor([[0.5, -1, 2]]), y = Tensor([[0.0, 1, 1]])
         #expect(MSELoss()(x, y).isEqual(to: mseLoss(x, y)))
