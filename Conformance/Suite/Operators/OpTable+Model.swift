@@ -10,7 +10,6 @@ extension OpTable {
     static let model: [String: Function] = [
         "matmul": { [matmul(try $0.tensor(0), try $0.tensor(1))] }, "mm": { [matmul(try $0.tensor(0), try $0.tensor(1))] },
         "bmm": { [matmul(try $0.tensor(0), try $0.tensor(1))] }, "mv": { [matmul(try $0.tensor(0), try $0.tensor(1))] },
-        "dot": { [matmul(try $0.tensor(0), try $0.tensor(1))] },
         "__rmatmul__": { [matmul(try $0.tensor(1), try $0.tensor(0))] },
         "softmax": { [softmax(try typedInput($0), axis: try $0.int(1, "dim"))] },
         "log_softmax": { [logSoftmax(try typedInput($0), axis: try $0.int(1, "dim"))] },
