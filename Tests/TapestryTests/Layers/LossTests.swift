@@ -147,6 +147,29 @@ import Testing
         }
     }
 
+    /// A projection and its loss, a few rows at a time, as with all logits at once.
+    @Test func lossesOfProjections() {
+        let generator = RandomGenerator(seed: 47)
+        let x = Tensor(normal: [2, 5, 3], dtype: .float64, generator: generator).asLeaf()
+        let w = Tensor(normal: [7, 3], dtype: .float64, generator: generator).asLeaf()
+        let b = Tensor(normal: [7], dtype: .float64, generator: generator).asLeaf()
+        let labels = Tensor(integers: 0..<7, shape: [2, 5], generator: generator)
+        let factors = Tensor(uniform: [7], low: 0.5, high: 2, dtype: .float64, generator: generator)
+        for weight in [nil, factors] {
+            for reduction in [Reduction.mean, .sum, .none] {
+                let whole = crossEntropy(
+                    linear(x, w, b), labels, weight: weight, ignoreIndex: 2, labelSmoothing: 0.1, reduction: reduction)
+                let chunked = linearCrossEntropy(
+                    x, w, labels, bias: b, weight: weight, ignoreIndex: 2, labelSmoothing: 0.1, reduction: reduction,
+                    rowsPerChunk: 3)
+                #expect(chunked.isClose(to: whole, rtol: 1e-12))
+                let a = gradients(of: [whole.sum()], withRespectTo: [x, w, b])
+                let c = gradients(of: [chunked.sum()], withRespectTo: [x, w, b])
+                for (one, other) in zip(a, c) { #expect(one!.isClose(to: other!, rtol: 1e-10, atol: 1e-13)) }
+            }
+        }
+    }
+
     @Test func lossesAsModules() {
         let x = Tensor([[0.5, -1, 2]]), y = Tensor([[0.0, 1, 1]])
         #expect(MSELoss()(x, y).isEqual(to: mseLoss(x, y)))
