@@ -15,7 +15,7 @@ public enum OpTable {
     public static func contains(_ name: String) -> Bool { functions[name] != nil }
 
     static let functions: [String: Function] =
-        [elementwise, reductions, structure, model, linearAlgebra].reduce(into: [:]) { $0.merge($1, uniquingKeysWith: refuse) }
+        [elementwise, reductions, structure, model, linearAlgebra, fourier].reduce(into: [:]) { $0.merge($1, uniquingKeysWith: refuse) }
 
     @Sendable static func refuse(_ a: @escaping Function, _: @escaping Function) -> Function {
         preconditionFailure("an operator is in the table twice")
