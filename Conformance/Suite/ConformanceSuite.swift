@@ -10,6 +10,10 @@ public enum ConformanceSuite {
     /// The runner of each `kind` of case.
     public static let runners: [String: CaseRunner] = [
         "op": OperatorRunner.run,
+        "optimizer": OptimizerRunner.run, "lr_scheduler": ScheduleRunner.run,
+        "clip_grad_norm": GradientRunners.clipNorm, "clip_grad_value": GradientRunners.clipValue,
+        "grad_scaler": GradientRunners.scaler,
+        "composed_loss": ComposedLossRunner.run, "module": LossModuleRunner.run,
         "error": OperatorRunner.refuse,
     ]
 

@@ -20,6 +20,18 @@ public indirect enum GoldenValue {
     case complex(Double, Double)
     case list([GoldenValue]), dictionary([String: GoldenValue]), slice([GoldenValue])
 
+    /// Tensors, and plain numbers as scalars.
+    public var numbers: [Tensor] {
+        switch self {
+        case .tensor(let t): [t]
+        case .int(let i): [Tensor(i)]
+        case .float(let x): [Tensor(x, dtype: .float64)]
+        case .bool(let b): [Tensor(b)]
+        case .list(let values): values.flatMap(\.numbers)
+        default: []
+        }
+    }
+
     public var tensors: [Tensor] {
         switch self {
         case .tensor(let t): [t]

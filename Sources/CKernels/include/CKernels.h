@@ -267,6 +267,39 @@ void tk_attention_grad(int dtype, const tk_attention_shape *s, const void *q, co
                        tk_attention_strides dq_strides, void *dk, tk_attention_strides dk_strides, void *dv,
                        tk_attention_strides dv_strides);
 
+// ---- optimizer sweeps of the rarer rules: sweeps.c. f32 or f64, one pass ----
+// With d = ±g + decay p and q = p · shrink (both from the old p), a and b the state, c0 ... the numbers of the rule:
+//  ADAGRAD   a += d²; p = q - rate d / (√a + eps)
+//  ADADELTA  a = c0 a + c1 d²; s = √(b + eps) / √(a + eps) d; b = c0 b + c1 s²; p = q - rate s
+//  ADAMAX    a += c0 (d - a); b = max(c1 b, |d| + eps); p = q - rate a / b
+//  NADAM     a += c0 (d - a); b = c1 b + c2 d²; p = q - (rate d + c3 a) / (√b c4 + eps)
+//  RADAM     a += c0 (d - a); b = c1 b + c2 d²; p = q - rate a / (√b + eps), without the divisor if c3 is 0
+//  ASGD      p = q - rate d; a += c0 (p - a)
+//  RPROP     b *= c1 where d a > 0, c0 where < 0; b within c2 ... c3; d = 0 where d a < 0; a = d; p = q - sign(d) b
+//  LION      p = q - rate sign(c0 a + c1 d); a = c2 a + c3 d
+enum { TK_ADAGRAD = 0, TK_ADADELTA, TK_ADAMAX, TK_NADAM, TK_RADAM, TK_ASGD, TK_RPROP, TK_LION, TK_SWEEP_COUNT };
+typedef struct {
+    double decay, shrink, rate, eps, c[5];
+    int maximize;                                   // negates g
+} tk_sweep_options;
+/// b may be NULL for the rules with one state.
+void tk_sweep(int rule, int dtype, void *p, const void *g, void *a, void *b, int64_t n, const tk_sweep_options *o);
+
+// ---- connectionist temporal classification (Graves et al., 2006): ctc.c. f32 or f64 ----
+// Lengths, offsets and labels were checked by the caller.
+typedef struct {
+    int64_t time, batch, classes, blank, max_states;   // max_states: 2 · the longest target + 1
+    const int64_t *targets, *target_offsets;            // where each sequence's labels begin
+    const int64_t *input_lengths, *target_lengths;      // [batch]
+} tk_ctc_shape;
+/// log_probs [time, batch, classes]; alpha [batch, time, max_states] is kept for the gradient; loss [batch] is infinite where
+/// the labels do not fit into the input.
+void tk_ctc(int dtype, const tk_ctc_shape *s, const void *log_probs, void *alpha, void *loss);
+/// dx = g (exp(x) - the label's share of all paths), the gradient of the scores that log_softmax was taken of. dx must hold zeros:
+/// steps beyond a sequence's length are not written, nor sequences of infinite loss with zero_infinity.
+void tk_ctc_grad(int dtype, const tk_ctc_shape *s, const void *log_probs, const void *alpha, const void *loss, const void *g,
+                 bool zero_infinity, void *dx);
+
 // ---- linear algebra over LAPACK: linalg.c ----
 // `kind` is the element type: 0 float, 1 double, 2 complex of two floats, 3 complex of two doubles (s d c z). Matrices are dense and
 // COLUMN-major, one after the other for the batch; sizes fit an int. info[i]: 0, or LAPACK's for matrix i. The matrices of a batch are

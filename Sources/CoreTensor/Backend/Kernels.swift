@@ -63,6 +63,14 @@ public enum CompareKernel: Int32, Sendable { case equal = 0, notEqual, less, les
 /// `all` take bools.
 public enum ReduceKernel: Int32, Sendable { case sum = 0, prod, max, min, any, all }
 
+/// Running values along the middle of `[outer, n, inner]`. Raw values are those of the C kernels.
+///
+/// `prod` takes numbers; `max` and `min` any type but complex, and keep a NaN; `logSumExp` takes floats.
+public enum ScanKernel: Int32, Sendable { case prod = 0, max, min, logSumExp }
+
+/// How elements are put to the places that an index names. Raw values are those of the C kernels. `max` and `min` keep a NaN.
+public enum ScatterKernel: Int32, Sendable { case set = 0, prod, max, min }
+
 /// A tensor seen as `[outer, n, inner]`; the operation runs along the middle.
 public struct AxisView: Sendable {
     /// The product of the sizes before the axis.

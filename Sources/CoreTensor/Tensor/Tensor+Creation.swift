@@ -80,10 +80,16 @@ extension Tensor {
         self.init(count == 1 ? [start] : values, shape: [count], dtype: dtype)
     }
 
-    /// The identity matrix `[n, n]`.
-    public init(eye n: Int, dtype: DType = .float32) {
-        let index = Tensor(arange: n)
-        self = (index.unsqueezed(1) .== index).to(dtype)
+    /// The identity matrix `[n, n]`, or ones on the diagonal of `[n, columns]`.
+    public init(eye n: Int, columns: Int? = nil, dtype: DType = .float32) {
+        if n < 0 || columns ?? 0 < 0 { fail("eye", "a matrix of shape [\(n), \(columns ?? n)]") }
+        self = (Tensor(arange: n).unsqueezed(1) .== Tensor(arange: columns ?? n)).to(dtype)
+    }
+
+    /// `count` powers of `base` whose exponents run evenly from `start` to `end`, both included.
+    public init(logspace start: Double, to end: Double, count: Int, base: Double = 10, dtype: DType = .float32) {
+        let exponents = Tensor(linspace: start, to: end, count: count, dtype: .float64)
+        self = pow(Tensor(base, dtype: .float64), exponents).to(dtype)
     }
 
     /// One-hot rows: `labels [...]` gives `[..., classes]`.

@@ -4,7 +4,8 @@ import TestSupport
 /// Every operation, by family. A new operation adds its row here and gets every check of ``OpCatalogTests``.
 enum OpCatalog {
     static let rows: [OpRow] =
-        unary + activations + binary + logic + reductions + shapes + indexing + products + normalizations + losses + linearAlgebra
+        unary + activations + binary + logic + reductions + shapes + indexing + products + normalizations + losses
+        + elementLosses + rowLosses + linearAlgebra + fourier
 
     /// Shapes for anything elementwise: a matrix, a scalar, empty ones, and one longer than a vector register.
     static let plainShapes: [[Int]] = [[2, 3], [], [0], [2, 0, 3], [37]]

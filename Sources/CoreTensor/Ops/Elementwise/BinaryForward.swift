@@ -88,6 +88,9 @@ func withElement<R>(
         guard let element = T(exactly: integer) else { fail("scalar", "\(integer) does not fit in \(dtype)") }
         return element
     }
+    if imaginary != 0 && !dtype.isComplex && dtype != .bool {
+        fail("scalar", "a number with an imaginary part does not fit in \(dtype)")
+    }
     func call<T>(_ element: T) -> R { withUnsafeBytes(of: element) { body($0.baseAddress!) } }
     switch dtype {
     case .float32: return call(Float(value))

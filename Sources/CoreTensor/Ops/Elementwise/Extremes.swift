@@ -58,12 +58,12 @@ public func remainder(_ a: Tensor, _ b: Tensor) -> Tensor {
     }
 }
 
-/// Quotient rounded towards minus infinity, broadcast. No derivative.
+/// Quotient rounded towards minus infinity, broadcast; the slope is 0.
 public func floorDivide(_ a: Tensor, _ b: Tensor) -> Tensor {
     if a.isBatched || b.isBatched { return liftedBroadcast([a, b]) { floorDivide($0[0], $0[1]) } }
     let (a, b) = promoted(a, b)
-    checkNoGrad("floorDivide", a, b)
-    return Tensor(raw: binaryForward("floorDivide", .floorDivide, a.raw, b.raw))
+    if a.dtype == .bool { fail("floorDivide", "bools have no quotient; convert with to(.int64)") }
+    return record(binaryForward("floorDivide", .floorDivide, a.raw, b.raw), a, b) { ZeroSlopeBackward() }
 }
 
 final class Atan2Backward: Node, @unchecked Sendable {

@@ -105,21 +105,16 @@ extension FFT {
 
     /// The zero frequency moved to the middle of the axes, all of them unless named. PyTorch's `torch.fft.fftshift`.
     public static func fftshift(_ x: Tensor, axes: Axes = .all) -> Tensor {
-        rolled("fftshift", x, axes) { $0 - $0 / 2 }
+        rolled("fftshift", x, axes) { $0 / 2 }
     }
 
     /// The inverse of ``fftshift(_:axes:)``. PyTorch's `torch.fft.ifftshift`.
     public static func ifftshift(_ x: Tensor, axes: Axes = .all) -> Tensor {
-        rolled("ifftshift", x, axes) { $0 / 2 }
+        rolled("ifftshift", x, axes) { -($0 / 2) }
     }
 
-    /// Each axis begun at another place and wrapped around.
-    private static func rolled(_ operation: String, _ x: Tensor, _ axes: Axes, _ start: (Int) -> Int) -> Tensor {
-        axes.resolved(operation, rank: x.rank).reduce(x) { x, axis in
-            let n = x.shape[axis], from = start(n)
-            return concatenate(
-                [x.narrowed(axis: axis, start: from, length: n - from), x.narrowed(axis: axis, start: 0, length: from)], axis: axis)
-        }
+    private static func rolled(_ operation: String, _ x: Tensor, _ axes: Axes, _ shift: (Int) -> Int) -> Tensor {
+        axes.resolved(operation, rank: x.rank).reduce(x) { $0.rolled(shift($0.shape[$1]), axis: $1) }
     }
 
     /// The frequencies of ``fft(_:count:axis:norm:)``'s points in cycles per unit, for samples `spacing` apart: `[count]`. PyTorch's

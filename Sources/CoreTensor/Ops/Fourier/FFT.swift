@@ -99,7 +99,9 @@ public enum FFT {
     }
 
     static func asComplex(_ operation: String, _ x: Tensor) -> Tensor {
-        if x.dtype == .float16 || x.dtype == .bfloat16 { fail(operation, "\(x.dtype) has no complex type; convert with to(.float32)") }
+        if x.dtype == .float16 || x.dtype == .bfloat16 {
+            fail(operation, "\(x.dtype) has no complex type; convert with to(.float32)")
+        }
         if x.dtype.isComplex { return x }
         let real = x.dtype == .float64 ? x : x.to(.float32)
         return complex(real: real, imaginary: Tensor(zeros: [], dtype: real.dtype, device: x.device))

@@ -53,6 +53,7 @@ extension Tensor {
 
     /// ``subscript(_:)`` with the indices in an array.
     public func slice(_ indices: [TensorIndex]) -> Tensor {
+        if indices.contains(where: \.isTensor) { return advanced(indices) }
         if isBatched {
             return lifted { x, hidden in x.slice([TensorIndex](repeating: .all, count: hidden) + indices) }
         }
@@ -68,6 +69,11 @@ extension Tensor {
     }
 
     mutating func assign(_ indices: [TensorIndex], _ value: Tensor) {
+        if indices.contains(where: \.isTensor) {
+            let written = replacing(indices, with: value, accumulate: false)
+            self = written
+            return
+        }
         let value = value.to(dtype)
         if isBatched || value.isBatched {
             let part = SliceRegion(Tensor(zeros: [], dtype: dtype).expanded(to: shape).raw, indices).layout.shape
