@@ -157,6 +157,14 @@ extension OpTable {
             let axis = try call.int(2, "dim", or: a.shape.firstIndex(of: 3) ?? -1)
             return [LinearAlgebra.cross(a, b, axis: axis)]
         },
+        "linalg.diagonal": { call in
+            let x = try call.tensor(0)
+            return [
+                x.diagonal(
+                    offset: try call.int(9, "offset", or: 0), axis1: try call.int(9, "dim1", or: -2),
+                    axis2: try call.int(9, "dim2", or: -1))
+            ]
+        },
         "linalg.vander": { call in
             let x = try call.tensor(0)
             return [LinearAlgebra.vander(x, count: call.has("N") ? try call.int(9, "N") : nil)]

@@ -18,7 +18,7 @@ public enum OpTable {
     static let functions: [String: Function] =
         [
             elementwise, special, reductions, statistics, structure, arrangement, indexing, creation, products, model, losses,
-            linearAlgebra,
+            linearAlgebra, fourier,
         ].reduce(into: [:]) { $0.merge($1, uniquingKeysWith: refuse) }
 
     @Sendable static func refuse(_ a: @escaping Function, _: @escaping Function) -> Function {

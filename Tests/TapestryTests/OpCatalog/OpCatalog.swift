@@ -5,7 +5,7 @@ import TestSupport
 enum OpCatalog {
     static let rows: [OpRow] =
         unary + activations + binary + logic + reductions + shapes + indexing + products + normalizations + losses
-        + elementLosses + rowLosses + linearAlgebra + special + moreActivations + moreBinary + integers + complexNumbers
+        + elementLosses + rowLosses + linearAlgebra + fourier + special + moreActivations + moreBinary + integers + complexNumbers
         + rearranging + scans + sorting + statistics + distances + scattering + contractions
 
     /// Shapes for anything elementwise: a matrix, a scalar, empty ones, and one longer than a vector register.

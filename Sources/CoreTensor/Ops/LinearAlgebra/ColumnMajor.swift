@@ -81,16 +81,10 @@ private func diagonalMask(_ n: Int, _ device: Device) -> Tensor {
 }
 
 /// The diagonals of the last two axes: `[..., min(m, n)]`.
-func matrixDiagonal(_ x: Tensor) -> Tensor {
-    let m = x.shape[x.rank - 2], n = x.shape[x.rank - 1], k = Swift.min(m, n)
-    let square = x.narrowed(axis: -2, start: 0, length: k).narrowed(axis: -1, start: 0, length: k)
-    return which(diagonalMask(k, x.device), square, Tensor(zeros: [], dtype: x.dtype, device: x.device)).sum(-1)
-}
+func matrixDiagonal(_ x: Tensor) -> Tensor { x.diagonal(axis1: -2, axis2: -1) }
 
 /// Diagonal matrices: `[..., n]` gives `[..., n, n]`.
-func diagonalMatrix(_ x: Tensor) -> Tensor {
-    which(diagonalMask(x.shape.last!, x.device), x.unsqueezed(-1), Tensor(zeros: [], dtype: x.dtype, device: x.device))
-}
+func diagonalMatrix(_ x: Tensor) -> Tensor { x.diagonalEmbedded() }
 
 /// `x` with `diagonal [..., n]` (or a scalar) in place of its own.
 func replacingDiagonal(_ x: Tensor, _ diagonal: Tensor) -> Tensor {
