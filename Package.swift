@@ -8,6 +8,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-numerics", from: "1.0.0"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.4.0"),
     ],
     targets: [
@@ -15,7 +16,9 @@ let package = Package(
         .systemLibrary(
             name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
         .target(name: "CKernels", dependencies: ["COpenBLAS"], exclude: ["templates"]),
-        .target(name: "CoreTensor", dependencies: ["CKernels", "COpenBLAS"]),
+        .target(
+            name: "CoreTensor",
+            dependencies: ["CKernels", "COpenBLAS", .product(name: "ComplexModule", package: "swift-numerics")]),
         .target(name: "Autograd", dependencies: ["CoreTensor"]),
         .target(name: "NN", dependencies: ["CoreTensor", "Autograd", "COpenBLAS"]),
         .target(name: "Optimizers", dependencies: ["CoreTensor", "Autograd", "NN"]),
@@ -38,7 +41,9 @@ let package = Package(
             ],
             path: "Benchmarks", exclude: ["RESULTS.md", "CStream"]),
         .target(name: "CStream", path: "Benchmarks/CStream"),
-        .target(name: "ConformanceSuite", dependencies: ["Tapestry"], path: "Conformance/Suite"),
+        .target(
+            name: "ConformanceSuite",
+            dependencies: ["Tapestry", .product(name: "ComplexModule", package: "swift-numerics")], path: "Conformance/Suite"),
         .executableTarget(
             name: "Conformance",
             dependencies: ["ConformanceSuite", .product(name: "ArgumentParser", package: "swift-argument-parser")],

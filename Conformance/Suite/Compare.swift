@@ -14,7 +14,7 @@ public struct Tolerance: Sendable {
     public enum Order { case values, gradients, second }
 
     public static func standard(_ dtype: DType, _ order: Order = .values) -> Tolerance {
-        switch (dtype, order) {
+        switch (dtype.real, order) {
         case (.float64, .values): Tolerance(relative: 1e-9, absolute: 1e-10)
         case (.float64, .gradients): Tolerance(relative: 1e-7, absolute: 1e-7)
         case (.float64, .second): Tolerance(relative: 1e-6, absolute: 1e-6)
@@ -32,7 +32,10 @@ public func mismatch(_ actual: Tensor, _ expected: Tensor, _ tolerance: Toleranc
     if actual.shape != expected.shape { return "shape \(actual.shape), expected \(expected.shape)" }
     if !anyType && actual.dtype != expected.dtype { return "type \(actual.dtype), expected \(expected.dtype)" }
     let tolerance = tolerance ?? .standard(expected.dtype)
-    if !expected.dtype.isFloatingPoint && tolerance.absolute == 0 {
+    if expected.dtype.isComplex && actual.dtype.isComplex {
+        return mismatch(actual.detached().viewAsReal, expected.viewAsReal, tolerance, anyType: anyType).map { "in parts: \($0)" }
+    }
+    if !expected.dtype.isDifferentiable && tolerance.absolute == 0 {
         let a = actual.detached().scalars(Int.self), b = expected.detached().scalars(Int.self)
         guard let i = a.indices.first(where: { a[$0] != b[$0] }) else { return nil }
         return "element \(i) is \(a[i]), expected \(b[i])"

@@ -9,7 +9,12 @@ public typealias CaseRunner = @Sendable (_ item: [String: Any], _ file: GoldenFi
 public enum ConformanceSuite {
     /// The runner of each `kind` of case.
     public static let runners: [String: CaseRunner] = [
-        "op": OperatorRunner.run
+        "op": OperatorRunner.run,
+        "optimizer": OptimizerRunner.run, "lr_scheduler": ScheduleRunner.run,
+        "clip_grad_norm": GradientRunners.clipNorm, "clip_grad_value": GradientRunners.clipValue,
+        "grad_scaler": GradientRunners.scaler,
+        "composed_loss": ComposedLossRunner.run, "module": ModuleRunner.run,
+        "error": OperatorRunner.refuse,
     ]
 
     /// The folders of a golden directory that hold cases of these kinds.
@@ -36,22 +41,34 @@ public enum ConformanceSuite {
         }
     }
 
-    /// Runs the cases of the manifests that the filter picks.
-    public static func run(
-        _ manifests: [URL], where picks: (_ item: [String: Any]) -> Bool = { _ in true },
-        each: (_ name: String, _ outcome: Outcome) -> Void = { _, _ in }
-    ) throws -> Report {
-        var report = Report()
+    /// Calls `body` with every case in order: its position, its JSON object (with its suite's folder under "suiteFolder") and its file,
+    /// which is opened when asked for.
+    public static func forEachCase(
+        _ manifests: [URL], only: String? = nil,
+        _ body: (_ position: Int, _ item: [String: Any], _ file: () throws -> GoldenFile) throws -> Void
+    ) throws {
+        var position = 0
         // Tables of another kind lie beside the cases.
         for manifest in manifests where GoldenFile.isManifest(manifest) {
             let file = try GoldenFile(manifest)
-            let group = manifest.deletingLastPathComponent().lastPathComponent
-            for item in file.cases where picks(item) {
-                let name = item["name"] as? String ?? "?"
-                let result = outcome(of: item, in: file)
-                report.add(result, name: name, group: group)
-                each(name, result)
+            for item in file.cases {
+                if let only, !(item["name"] as? String ?? "").contains(only) { continue }
+                var item = item
+                item["suiteFolder"] = manifest.deletingLastPathComponent().lastPathComponent
+                try body(position, item, { file })
+                position += 1
             }
+        }
+    }
+
+    /// Runs the cases in this process.
+    public static func run(_ manifests: [URL], where picks: (_ item: [String: Any]) -> Bool = { _ in true }) throws -> Report {
+        var report = Report()
+        try forEachCase(manifests) { _, item, file in
+            if !picks(item) { return }
+            report.add(
+                outcome(of: item, in: try file()), name: item["name"] as? String ?? "?",
+                group: item["suiteFolder"] as? String ?? "")
         }
         return report
     }

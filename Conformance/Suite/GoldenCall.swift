@@ -1,3 +1,4 @@
+import ComplexModule
 import Tapestry
 
 /// The arguments of a call, found by position or by name.
@@ -5,10 +6,16 @@ public struct GoldenCall {
     public let arguments: [GoldenValue]
     public let named: [String: GoldenValue]
 
-    public init(_ arguments: [GoldenValue], _ named: [String: GoldenValue]) {
+    /// Which positional arguments were Python tuples: an index per axis rather than one list of positions.
+    public let tuples: Set<Int>
+
+    public init(_ arguments: [GoldenValue], _ named: [String: GoldenValue], tuples: Set<Int> = []) {
         self.arguments = arguments
         self.named = named
+        self.tuples = tuples
     }
+
+    public func isTuple(_ position: Int) -> Bool { tuples.contains(position) }
 
     public func value(_ position: Int, _ names: String...) -> GoldenValue {
         if arguments.indices.contains(position) { return arguments[position] }
@@ -22,7 +29,10 @@ public struct GoldenCall {
     }
 
     /// Throws for keywords other than these: a case that needs more is skipped, not silently run without it.
-    public func allow(_ names: String...) throws {
+    public func allow(_ names: String...) throws { try allow(names) }
+
+    /// The same with a list of names.
+    public func allow(_ names: [String]) throws {
         for (name, value) in named where !names.contains(name) {
             if case .none = value { continue }
             throw Unsupported("keyword \(name)")
@@ -34,6 +44,8 @@ public struct GoldenCall {
         case .tensor(let t): return t
         case .int(let i): return Tensor(i)
         case .float(let x): return Tensor(x)
+        case .bool(let b): return Tensor(b)
+        case .complex(let re, let im): return Tensor(Complex(re, im), dtype: .complex64)
         default: throw Unsupported("argument \(position) is no tensor")
         }
     }
@@ -60,6 +72,7 @@ public struct GoldenCall {
         switch value(position, name) {
         case .int(let i): return Double(i)
         case .float(let x): return x
+        case .bool(let b): return b ? 1 : 0
         case .none: return standard
         default: throw Unsupported("argument \(position) \(name) is no number")
         }
@@ -81,11 +94,15 @@ public struct GoldenCall {
     /// Integers given as one list or as the arguments from `position` on.
     public func ints(_ position: Int, _ name: String = "") throws -> [Int] {
         func int(_ value: GoldenValue) throws -> Int {
-            guard case .int(let i) = value else { throw Unsupported("no integer") }
-            return i
+            switch value {
+            case .int(let i): return i
+            case .bool(let b): return b ? 1 : 0
+            default: throw Unsupported("no integer")
+            }
         }
         if case .list(let list) = value(position, name) { return try list.map(int) }
         if arguments.count > position { return try arguments[position...].map(int) }
+        if case .list(let list) = named[name] ?? .none { return try list.map(int) }
         return [try self.int(position, name)]
     }
 

@@ -17,8 +17,20 @@ public indirect enum GoldenValue {
     case none, ellipsis
     case tensor(Tensor)
     case int(Int), float(Double), bool(Bool), string(String), dtype(String)
-    case complex
+    case complex(Double, Double)
     case list([GoldenValue]), dictionary([String: GoldenValue]), slice([GoldenValue])
+
+    /// Tensors, and plain numbers as scalars.
+    public var numbers: [Tensor] {
+        switch self {
+        case .tensor(let t): [t]
+        case .int(let i): [Tensor(i)]
+        case .float(let x): [Tensor(x, dtype: .float64)]
+        case .bool(let b): [Tensor(b)]
+        case .list(let values): values.flatMap(\.numbers)
+        default: []
+        }
+    }
 
     public var tensors: [Tensor] {
         switch self {
@@ -63,7 +75,7 @@ public struct GoldenFile {
     public static func dtype(_ name: String) -> DType? {
         [
             "f64": .float64, "f32": .float32, "f16": .float16, "bf16": .bfloat16, "i64": .int64, "i32": .int32, "i8": .int8,
-            "u8": .uint8, "bool": .bool,
+            "u8": .uint8, "bool": .bool, "c64": .complex64, "c128": .complex128,
         ][name]
     }
 
@@ -78,7 +90,9 @@ public struct GoldenFile {
         case "bool": return .bool(v as! Bool)
         case "str": return .string(v as! String)
         case "dtype": return .dtype(v as! String)
-        case "complex": return .complex
+        case "complex":
+            let parts = v as! [Any]
+            return .complex(Self.number(parts[0]), Self.number(parts[1]))
         case "list":
             return .list(
                 try (v as! [Any]).enumerated().map { try value($1, path: "\(path).\($0)", leaves: leaves) })

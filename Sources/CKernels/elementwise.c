@@ -38,6 +38,7 @@ static void unary_f64(int op, const double *x, double *y, int64_t n) {
         case TK_SIGN: for (int64_t i = 0; i < n; i++) y[i] = (T)((x[i] > 0) - (x[i] < 0)); break; \
         case TK_SQUARE: for (int64_t i = 0; i < n; i++) y[i] = (T)((U)x[i] * (U)x[i]); break;   \
         case TK_RELU: for (int64_t i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : 0; break;        \
+        case TK_NOT: for (int64_t i = 0; i < n; i++) y[i] = (T)~x[i]; break;                    \
         }                                                                                      \
     }
 INTEGER_UNARY(unary_i8, int8_t, uint32_t)
@@ -53,6 +54,16 @@ static void unary_range(void *p, int64_t low, int64_t high) {
     int64_t size = tk_element_size(c->dtype), n = high - low;
     const char *x = c->x + low * size;
     char *y = c->y + low * size;
+    if (c->op > TK_NOT && !tk_is_complex(c->dtype)) {
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            double v[BLOCK];
+            int64_t m = n - i < BLOCK ? n - i : BLOCK;
+            tk_cast(c->dtype, TK_F64, x + i * size, v, m);
+            tk_unary_special(c->op, v, v, m);
+            tk_cast(TK_F64, c->dtype, v, y + i * size, m);
+        }
+        return;
+    }
     switch (c->dtype) {
     case TK_F32: l->unary(c->op, (const float *)x, (float *)y, n); break;
     case TK_F64: unary_f64(c->op, (const double *)x, (double *)y, n); break;
@@ -65,6 +76,7 @@ static void unary_range(void *p, int64_t low, int64_t high) {
             l->float_to_half(c->dtype, v, (uint16_t *)y + i, m);
         }
         break;
+    case TK_C64: case TK_C128: tk_unary_complex(c->op, c->dtype, x, y, n); break;
     case TK_I8: unary_i8(c->op, (const int8_t *)x, (int8_t *)y, n); break;
     case TK_U8: unary_u8(c->op, (const uint8_t *)x, (uint8_t *)y, n); break;
     case TK_I32: unary_i32(c->op, (const int32_t *)x, (int32_t *)y, n); break;
@@ -147,6 +159,12 @@ static int64_t power_i64(int64_t base, int64_t exponent) {
     return (int64_t)result;
 }
 
+static int64_t gcd_i64(int64_t a, int64_t b) {
+    uint64_t x = a < 0 ? 0 - (uint64_t)a : (uint64_t)a, y = b < 0 ? 0 - (uint64_t)b : (uint64_t)b;
+    while (y) { uint64_t r = x % y; x = y; y = r; }
+    return (int64_t)x;
+}
+
 #define INTEGER_BINARY(NAME, T, U, MIN)                                                                   \
     static inline T NAME##_one(int op, T u, T v) {                                                        \
         switch (op) {                                                                                     \
@@ -161,6 +179,11 @@ static int64_t power_i64(int64_t base, int64_t exponent) {
         case TK_FLOOR_DIV: { if (v == 0) return 0; if (MIN && v == (T)-1) return (T)(0 - (U)u); T q = (T)(u / v); return (u % v != 0 && ((u < 0) != (v < 0))) ? (T)(q - 1) : q; } \
         case TK_AND: return (T)(u & v);                                                                   \
         case TK_OR: return (T)(u | v);                                                                    \
+        case TK_FMOD: return v == 0 || (MIN && v == (T)-1) ? 0 : (T)(u % v);                              \
+        case TK_GCD: return (T)gcd_i64((int64_t)u, (int64_t)v);                                           \
+        case TK_LCM: { int64_t g = gcd_i64((int64_t)u, (int64_t)v); int64_t m = g == 0 ? 0 : (int64_t)((uint64_t)((int64_t)u / g) * (uint64_t)v); return (T)(m < 0 ? 0 - (uint64_t)m : (uint64_t)m); } \
+        case TK_LEFT_SHIFT: return v < 0 || v >= (T)(8 * sizeof(T)) ? 0 : (T)((U)u << v);                 \
+        case TK_RIGHT_SHIFT: return v < 0 || v >= (T)(8 * sizeof(T)) ? (u < 0 ? (T)-1 : 0) : (T)(u >> v); \
         default: return (T)(u ^ v);                                                                       \
         }                                                                                                 \
     }                                                                                                     \
@@ -184,10 +207,37 @@ static void load_half(const tk_level *l, int dtype, const uint16_t *x, int64_t s
     l->half_to_float(dtype, dense, y, n);
 }
 
+static void load_double(int dtype, const char *x, int64_t step, double *y, int64_t n) {
+    switch (dtype) {
+    case TK_F32: for (int64_t i = 0; i < n; i++) y[i] = ((const float *)x)[i * step]; break;
+    case TK_F64: for (int64_t i = 0; i < n; i++) y[i] = ((const double *)x)[i * step]; break;
+    default: {
+        float u[BLOCK];
+        load_half(tk_current_level(), dtype, (const uint16_t *)x, step, u, n);
+        for (int64_t i = 0; i < n; i++) y[i] = u[i];
+    }
+    }
+}
+
+static void binary_row_special(int op, int dtype, const char *a, int64_t sa, const char *b, int64_t sb, char *out, int64_t n) {
+    int64_t size = tk_element_size(dtype);
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        double u[BLOCK], v[BLOCK];
+        int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        load_double(dtype, a + i * sa * size, sa, u, m);
+        load_double(dtype, b + i * sb * size, sb, v, m);
+        if (op == TK_NEXTAFTER && dtype == TK_F32) for (int64_t k = 0; k < m; k++) u[k] = nextafterf((float)u[k], (float)v[k]);
+        else tk_binary_special(op, u, v, u, m);
+        tk_cast(TK_F64, dtype, u, out + i * size, m);
+    }
+}
+
 /// One row: any steps for the inputs, dense output.
 static void binary_row(int op, int dtype, const char *a, int64_t sa, const char *b, int64_t sb, char *out, int64_t n) {
     const tk_level *l = tk_current_level();
+    if (op > TK_HYPOT && dtype <= TK_BF16) { binary_row_special(op, dtype, a, sa, b, sb, out, n); return; }
     switch (dtype) {
+    case TK_C64: case TK_C128: tk_binary_complex(op, dtype, a, sa, b, sb, out, n); break;
     case TK_F32: l->binary_f32(op, (const float *)a, sa, (const float *)b, sb, (float *)out, n); break;
     case TK_F64: l->binary_f64(op, (const double *)a, sa, (const double *)b, sb, (double *)out, n); break;
     case TK_F16: case TK_BF16:
@@ -262,6 +312,13 @@ void tk_binary(int op, int dtype, int rank, const int64_t *dims, const void *a, 
     }
 #define PLAIN(T, p, i) ((const T *)p)[i]
 
+// Complex numbers are equal or not; they have no order.
+#define COMPARE_PAIRS(T)                                                                                \
+    for (int64_t i = 0; i < n; i++) {                                                                   \
+        const T *u = (const T *)a + 2 * i * sa, *v = (const T *)b + 2 * i * sb;                         \
+        out[i] = (u[0] == v[0] && u[1] == v[1]) == (op == TK_EQ);                                       \
+    }
+
 static void compare_row(int op, int dtype, const char *a, int64_t sa, const char *b, int64_t sb, bool *out, int64_t n) {
     switch (dtype) {
     case TK_F32: COMPARE(float, PLAIN) break;
@@ -270,6 +327,8 @@ static void compare_row(int op, int dtype, const char *a, int64_t sa, const char
     case TK_I32: COMPARE(int32_t, PLAIN) break;
     case TK_I64: COMPARE(int64_t, PLAIN) break;
     case TK_U8: case TK_BOOL: COMPARE(uint8_t, PLAIN) break;
+    case TK_C64: COMPARE_PAIRS(float) break;
+    case TK_C128: COMPARE_PAIRS(double) break;
     default: {
         const tk_level *l = tk_current_level();
         for (int64_t k = 0; k < n; k += BLOCK) {
@@ -313,7 +372,8 @@ static void where_walk_row(void *p, const tk_walk *w, const int64_t *o, int64_t 
     case 1: WHERE(uint8_t); break;
     case 2: WHERE(uint16_t); break;
     case 4: WHERE(uint32_t); break;
-    default: WHERE(uint64_t);
+    case 8: WHERE(uint64_t); break;
+    default: WHERE(tk_pair);
     }
 }
 

@@ -43,11 +43,21 @@ static inline const tk_level *tk_current_level(void) {
 #endif
 }
 
+/// An element of 16 bytes, as it is moved.
+typedef struct { uint64_t low, high; } tk_pair;
+
+// complex.c and special.c: rows; the inputs of the complex binary ones have steps.
+void tk_unary_complex(int op, int dtype, const void *x, void *y, int64_t n);
+void tk_binary_complex(int op, int dtype, const void *a, int64_t sa, const void *b, int64_t sb, void *out, int64_t n);
+void tk_unary_special(int op, const double *x, double *y, int64_t n);
+void tk_binary_special(int op, const double *a, const double *b, double *out, int64_t n);
+static inline bool tk_is_complex(int dtype) { return dtype == TK_C64 || dtype == TK_C128; }
+
 /// Work per task of cheap elementwise kernels.
 enum { TK_GRAIN = 32768 };
 
 static inline int64_t tk_element_size(int dtype) {
-    static const int8_t size[TK_DTYPE_COUNT] = {4, 8, 2, 2, 1, 1, 4, 8, 1};
+    static const int8_t size[TK_DTYPE_COUNT] = {4, 8, 2, 2, 1, 1, 4, 8, 1, 8, 16, 1, 1};
     return size[dtype];
 }
 

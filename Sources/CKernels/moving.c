@@ -23,7 +23,8 @@ static void copy_row(void *p, const tk_walk *w, const int64_t *o, int64_t n) {
     case 1: COPY(uint8_t); break;
     case 2: COPY(uint16_t); break;
     case 4: COPY(uint32_t); break;
-    default: COPY(uint64_t);
+    case 8: COPY(uint64_t); break;
+    default: COPY(tk_pair);
     }
 }
 
@@ -58,7 +59,8 @@ static void transpose_range(void *p, int64_t low, int64_t high) {
         case 1: TRANSPOSE(uint8_t) break;
         case 2: TRANSPOSE(uint16_t) break;
         case 4: TRANSPOSE(uint32_t) break;
-        default: TRANSPOSE(uint64_t)
+        case 8: TRANSPOSE(uint64_t) break;
+        default: TRANSPOSE(tk_pair)
         }
     }
 }
@@ -140,6 +142,68 @@ static float round_to_odd(double v) {
     return f;
 }
 
+// ---- complex numbers: the real part is converted, an imaginary part is 0 or dropped; true where either part is not 0 ----
+
+static void cast_complex(int from, int to, const char *s, char *d, int64_t n) {
+    int64_t ss = tk_element_size(from), sd = tk_element_size(to);
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        double re[BLOCK], im[BLOCK];
+        int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        if (from == TK_C64) for (int64_t k = 0; k < m; k++) { const float *z = (const float *)s + 2 * (i + k); re[k] = z[0]; im[k] = z[1]; }
+        else if (from == TK_C128) for (int64_t k = 0; k < m; k++) { const double *z = (const double *)s + 2 * (i + k); re[k] = z[0]; im[k] = z[1]; }
+        else { tk_cast(from, TK_F64, s + i * ss, re, m); memset(im, 0, sizeof im); }
+        if (to == TK_C64) for (int64_t k = 0; k < m; k++) { float *z = (float *)d + 2 * (i + k); z[0] = (float)re[k]; z[1] = (float)im[k]; }
+        else if (to == TK_C128) for (int64_t k = 0; k < m; k++) { double *z = (double *)d + 2 * (i + k); z[0] = re[k]; z[1] = im[k]; }
+        else if (to == TK_BOOL) for (int64_t k = 0; k < m; k++) ((bool *)d)[i + k] = re[k] != 0 || im[k] != 0;
+        else tk_cast(TK_F64, to, re, d + i * sd, m);
+    }
+}
+
+// ---- 8-bit floats (Micikevicius et al., 2022): E4M3 has no infinity and saturates, E5M2 is a short float16 ----
+
+static float fp8_to_float(int dtype, uint8_t b) {
+    int mantissa_bits = dtype == TK_E4M3 ? 3 : 2, bias = dtype == TK_E4M3 ? 7 : 15;
+    int e = (b & 0x7f) >> mantissa_bits, m = b & ((1 << mantissa_bits) - 1);
+    float v;
+    if (dtype == TK_E4M3 && (b & 0x7f) == 0x7f) v = NAN;
+    else if (dtype == TK_E5M2 && e == 31) v = m ? NAN : INFINITY;
+    else if (e == 0) v = ldexpf((float)m, 1 - bias - mantissa_bits);
+    else v = ldexpf((float)(m + (1 << mantissa_bits)), e - bias - mantissa_bits);
+    return b & 0x80 ? -v : v;
+}
+
+/// To nearest, ties to even, in one rounding from double.
+static uint8_t float_to_fp8(int dtype, double v) {
+    int mantissa_bits = dtype == TK_E4M3 ? 3 : 2, bias = dtype == TK_E4M3 ? 7 : 15;
+    uint8_t sign = signbit(v) ? 0x80 : 0;
+    double a = fabs(v);
+    if (a != a) return sign | 0x7f;
+    int e;
+    if (isinf(a)) e = 1 << 20;
+    else { frexp(a, &e); e -= 1; }
+    if (e < 1 - bias) e = 1 - bias;
+    if (e <= 16) {
+        double q = nearbyint(ldexp(a, mantissa_bits - e));
+        if (q >= (double)(2 << mantissa_bits)) { q /= 2; e += 1; }
+        int m = (int)q, normal = m >> mantissa_bits;
+        int code = normal ? ((e + bias) << mantissa_bits) | (m & ((1 << mantissa_bits) - 1)) : m;
+        if (code < (dtype == TK_E4M3 ? 0x7f : 0x7c)) return sign | (uint8_t)code;
+    }
+    return sign | (dtype == TK_E4M3 ? 0x7e : 0x7c);
+}
+
+static void cast_fp8(int from, int to, const char *s, char *d, int64_t n) {
+    int64_t ss = tk_element_size(from), sd = tk_element_size(to);
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        double v[BLOCK];
+        int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        if (from >= TK_E4M3) for (int64_t k = 0; k < m; k++) v[k] = fp8_to_float(from, ((const uint8_t *)s)[i + k]);
+        else tk_cast(from, TK_F64, s + i * ss, v, m);
+        if (to >= TK_E4M3) for (int64_t k = 0; k < m; k++) ((uint8_t *)d)[i + k] = float_to_fp8(to, v[k]);
+        else tk_cast(TK_F64, to, v, d + i * sd, m);
+    }
+}
+
 static void cast_range(void *p, int64_t low, int64_t high) {
     const cast_context *c = p;
     const tk_level *l = tk_current_level();
@@ -147,6 +211,8 @@ static void cast_range(void *p, int64_t low, int64_t high) {
     const char *s = c->src + low * ss;
     char *d = c->dst + low * sd;
     int64_t n = high - low;
+    if (tk_is_complex(c->from) || tk_is_complex(c->to)) { cast_complex(c->from, c->to, s, d, n); return; }
+    if (c->from >= TK_E4M3 || c->to >= TK_E4M3) { cast_fp8(c->from, c->to, s, d, n); return; }
     if (!is_half(c->from) && !is_half(c->to)) { cast_plain(c->from, c->to, s, d, n); return; }
     for (int64_t i = 0; i < n; i += BLOCK) {
         float u[BLOCK];
@@ -176,7 +242,8 @@ static void fill_range(void *p, int64_t low, int64_t high) {
     case 1: memset(c->dst + low, *(const uint8_t *)c->value, (size_t)n); break;
     case 2: { uint16_t v; memcpy(&v, c->value, 2); for (int64_t i = low; i < high; i++) ((uint16_t *)c->dst)[i] = v; } break;
     case 4: { uint32_t v; memcpy(&v, c->value, 4); for (int64_t i = low; i < high; i++) ((uint32_t *)c->dst)[i] = v; } break;
-    default: { uint64_t v; memcpy(&v, c->value, 8); for (int64_t i = low; i < high; i++) ((uint64_t *)c->dst)[i] = v; }
+    case 8: { uint64_t v; memcpy(&v, c->value, 8); for (int64_t i = low; i < high; i++) ((uint64_t *)c->dst)[i] = v; } break;
+    default: { tk_pair v; memcpy(&v, c->value, 16); for (int64_t i = low; i < high; i++) ((tk_pair *)c->dst)[i] = v; }
     }
 }
 
@@ -189,7 +256,7 @@ void tk_arange(int dtype, void *dst, int64_t n, double start, double step) {
     int64_t size = tk_element_size(dtype);
     for (int64_t i = 0; i < n; i += BLOCK) {
         int64_t m = n - i < BLOCK ? n - i : BLOCK;
-        if (dtype <= TK_BF16) {
+        if (dtype <= TK_BF16 || dtype > TK_BOOL) {
             double v[BLOCK];
             for (int64_t k = 0; k < m; k++) v[k] = start + (double)(i + k) * step;
             tk_cast(TK_F64, dtype, v, (char *)dst + i * size, m);
@@ -258,7 +325,8 @@ static void gather_axis_range(void *p, int64_t low, int64_t high) {
         case 1: GATHER(uint8_t) break;
         case 2: GATHER(uint16_t) break;
         case 4: GATHER(uint32_t) break;
-        default: GATHER(uint64_t)
+        case 8: GATHER(uint64_t) break;
+        default: GATHER(tk_pair)
         }
     }
 }
@@ -288,6 +356,37 @@ void tk_scatter_add(int dtype, void *dst, int64_t outer, int64_t dst_n, int64_t 
     axis_context c = {tk_element_size(dtype), src, dst, index, dst_n, inner, n, dtype};
     int64_t each = n * inner, grain = TK_GRAIN / (each > 0 ? each : 1);
     tk_parallel_ranges(outer, grain > 0 ? grain : 1, scatter_axis_range, &c);
+}
+
+typedef struct { axis_context axis; int op; } combine_context;
+
+static void combine_axis_range(void *p, int64_t low, int64_t high) {
+    const combine_context *x = p;
+    const axis_context *c = &x->axis;
+    static const int binary[] = {-1, TK_MUL, TK_MAX, TK_MIN};
+    for (int64_t o = low; o < high; o++) {
+        const char *s = c->src + o * c->n * c->inner * c->size;
+        char *d = c->dst + o * c->src_n * c->inner * c->size;
+        const int64_t *index = c->index + o * c->n * c->inner;
+        for (int64_t k = 0; k < c->n * c->inner; k++) {
+            char *t = d + (index[k] * c->inner + k % c->inner) * c->size;
+            if (x->op == TK_SCATTER_SET) memcpy(t, s + k * c->size, (size_t)c->size);
+            else tk_binary_dense(binary[x->op], c->dtype, t, 1, s + k * c->size, 1, t, 1);
+        }
+    }
+}
+
+void tk_scatter_reduce(int op, int dtype, void *dst, int64_t outer, int64_t dst_n, int64_t inner, const int64_t *index, int64_t n, const void *src) {
+    combine_context c = {{tk_element_size(dtype), src, dst, index, dst_n, inner, n, dtype}, op};
+    int64_t each = n * inner, grain = TK_GRAIN / (each > 0 ? each : 1);
+    tk_parallel_ranges(outer, grain > 0 ? grain : 1, combine_axis_range, &c);
+}
+
+int64_t tk_nonzero(const bool *x, int64_t n, int64_t *out) {
+    int64_t count = 0;
+    if (!out) { for (int64_t i = 0; i < n; i++) count += x[i]; return count; }
+    for (int64_t i = 0; i < n; i++) if (x[i]) out[count++] = i;
+    return count;
 }
 
 typedef struct { const int64_t *index; int64_t limit; _Atomic int64_t first; } search_context;

@@ -67,6 +67,21 @@ static bool row_bool(int op, const uint8_t *x, int64_t n) {
 
 static bool is_half(int dtype) { return dtype == TK_F16 || dtype == TK_BF16; }
 
+/// Sums and products of complex numbers.
+static void row_complex(int op, int dtype, const char *x, char *out, int64_t n) {
+    double re = op == TK_PROD, im = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double u = dtype == TK_C64 ? ((const float *)x)[2 * i] : ((const double *)x)[2 * i];
+        double v = dtype == TK_C64 ? ((const float *)x)[2 * i + 1] : ((const double *)x)[2 * i + 1];
+        if (op == TK_SUM) { re += u; im += v; continue; }
+        double t = re * u - im * v;
+        im = re * v + im * u;
+        re = t;
+    }
+    if (dtype == TK_C64) { ((float *)out)[0] = (float)re; ((float *)out)[1] = (float)im; }
+    else { ((double *)out)[0] = re; ((double *)out)[1] = im; }
+}
+
 /// Reduces one dense row to one element at `out`.
 static void row(int op, int dtype, const char *x, char *out, int64_t n) {
     switch (dtype) {
@@ -76,6 +91,7 @@ static void row(int op, int dtype, const char *x, char *out, int64_t n) {
     case TK_U8: *(uint8_t *)out = row_u8(op, (const uint8_t *)x, n); break;
     case TK_I32: *(int32_t *)out = row_i32(op, (const int32_t *)x, n); break;
     case TK_I64: *(int64_t *)out = row_i64(op, (const int64_t *)x, n); break;
+    case TK_C64: case TK_C128: row_complex(op, dtype, x, out, n); break;
     case TK_BOOL: *(bool *)out = row_bool(op, (const uint8_t *)x, n); break;
     }
 }
@@ -112,7 +128,7 @@ static void chunks_range(void *p, int64_t low, int64_t high) {
 static void columns_range(void *p, int64_t low, int64_t high) {
     const reduce_context *c = p;
     int64_t blocks = (c->inner + COLUMNS - 1) / COLUMNS;
-    _Alignas(64) char group[COLUMNS * 8];
+    _Alignas(64) char group[COLUMNS * 16];
     for (int64_t t = low; t < high; t++) {
         int64_t o = t / blocks, start = t % blocks * COLUMNS;
         int64_t width = c->inner - start < COLUMNS ? c->inner - start : COLUMNS;

@@ -4,7 +4,7 @@ import NN
 /// Adam (Kingma and Ba, 2015): m ← β₁m + (1-β₁)g, v ← β₂v + (1-β₂)g², p ← p - lr m̂ / (√v̂ + ε), with bias-corrected m̂ and v̂.
 /// Weight decay is added to the gradient; ``AdamW`` decouples it.
 open class Adam: Optimizer {
-    /// β₁ and β₂, the shares of the old averages kept at each step; both in 0 ..< 1.
+    /// β₁ and β₂, the shares of the old averages kept at each step; both in 0 ..< 1. β₁ in force is each group's `momentum`.
     public final let betas: (Double, Double)
     /// ε, added to √v̂ so that nothing is divided by 0.
     public final let epsilon: Double
@@ -46,17 +46,15 @@ open class Adam: Optimizer {
         self.amsgrad = amsgrad
         self.maximize = maximize
         self.decoupled = decoupled
-        super.init(groups, learningRate: learningRate, weightDecay: weightDecay)
+        super.init(groups, learningRate: learningRate, weightDecay: weightDecay, momentum: betas.0)
     }
 
     public final override func update(
         _ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
     ) {
-        // Each parameter counts its own steps: one that had no gradient for a while must not skip its bias correction.
-        let step = (state["step"]?.item(Int.self) ?? 0) + 1
-        state["step"] = Tensor(step)
+        let step = countStep(&state)
         let sweep = AdamSweep(
-            learningRate: group.learningRate, beta1: betas.0, beta2: betas.1, epsilon: epsilon,
+            learningRate: group.learningRate, beta1: group.momentum ?? betas.0, beta2: betas.1, epsilon: epsilon,
             weightDecay: group.weightDecay, step: step, decoupled: decoupled, maximize: maximize)
         parameter.update { p in
             withState(&state, "m", like: p) { (m: RawTensor, state: inout [String: Tensor]) in

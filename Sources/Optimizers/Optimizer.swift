@@ -9,12 +9,17 @@ public struct ParameterGroup: Sendable {
     public var learningRate: Double?
     /// λ, times the parameter added to the gradient (AdamW: see there); nil: the optimizer's own.
     public var weightDecay: Double?
+    /// μ of SGD, RMSProp and Muon, β₁ of the Adam family and Lion; nil: the optimizer's own.
+    public var momentum: Double?
 
-    /// A group; nil takes the optimizer's own learning rate or weight decay.
-    public init(_ parameters: [Parameter], learningRate: Double? = nil, weightDecay: Double? = nil) {
+    /// A group; nil takes the optimizer's own learning rate, weight decay or momentum.
+    public init(
+        _ parameters: [Parameter], learningRate: Double? = nil, weightDecay: Double? = nil, momentum: Double? = nil
+    ) {
         self.parameters = parameters
         self.learningRate = learningRate
         self.weightDecay = weightDecay
+        self.momentum = momentum
     }
 
     /// Two groups: matrices, which decay, and the rest (biases, norms: fewer than two axes), which do not.
@@ -37,6 +42,9 @@ open class Optimizer {
         public var learningRate: Double
         /// λ in force.
         public var weightDecay: Double
+        /// μ of SGD, RMSProp and Muon, β₁ of the Adam family and Lion, in force; schedules that cycle momentum set it. nil
+        /// where the optimizer has neither.
+        public var momentum: Double?
         /// The rate at the start, from which schedules compute.
         public let initialLearningRate: Double
     }
@@ -44,15 +52,16 @@ open class Optimizer {
     /// The groups in the order given. Rates and decays may be changed between steps.
     public final var groups: [Group]
     /// Steps taken.
-    public final private(set) var stepCount = 0
+    public final internal(set) var stepCount = 0
     /// State tensors of each parameter by name, in the order of all parameters.
-    private final var states: [[String: Tensor]]
+    final var states: [[String: Tensor]]
 
-    /// Settles each group's numbers: its own, or those given here. Traps on a parameter named twice and on numbers that
-    /// are negative or not finite.
-    public init(_ groups: [ParameterGroup], learningRate: Double, weightDecay: Double) {
+    /// Settles each group's numbers: its own, or those given here; `momentum` is nil where there is none. Traps on a
+    /// parameter named twice, on parameters that are no floats, and on numbers that are negative or not finite.
+    public init(_ groups: [ParameterGroup], learningRate: Double, weightDecay: Double, momentum: Double? = nil) {
         Optimizer.check("learningRate", learningRate)
         Optimizer.check("weightDecay", weightDecay)
+        if let momentum { Optimizer.check("momentum", momentum) }
         var seen = Set<ObjectIdentifier>()
         self.groups = groups.map { group in
             for parameter in group.parameters where !seen.insert(ObjectIdentifier(parameter)).inserted {
@@ -61,9 +70,16 @@ open class Optimizer {
             let rate = group.learningRate ?? learningRate
             Optimizer.check("learningRate", rate)
             Optimizer.check("weightDecay", group.weightDecay ?? weightDecay)
+            if let own = group.momentum {
+                Optimizer.check("momentum", own)
+                if momentum == nil { fail("Optimizer", "a group has a momentum of \(own), but the optimizer has none") }
+            }
+            for parameter in group.parameters where !parameter.dtype.isFloatingPoint {
+                fail("Optimizer", "a parameter of type \(parameter.dtype); only floats can be trained")
+            }
             return Group(
                 parameters: group.parameters, learningRate: rate, weightDecay: group.weightDecay ?? weightDecay,
-                initialLearningRate: rate)
+                momentum: group.momentum ?? momentum, initialLearningRate: rate)
         }
         states = Array(repeating: [:], count: seen.count)
     }
@@ -90,7 +106,8 @@ open class Optimizer {
         for group in groups { for parameter in group.parameters { parameter.grad = nil } }
     }
 
-    /// Updates every parameter that has a gradient and is not frozen.
+    /// Updates every parameter that has a gradient and is not frozen. 16-bit parameters are updated in float32, with states of
+    /// that type, and rounded.
     public final func step() {
         stepCount += 1
         withoutGrad {
@@ -99,10 +116,24 @@ open class Optimizer {
                 for parameter in group.parameters {
                     defer { index += 1 }
                     guard parameter.requiresGrad, let gradient = parameter.grad else { continue }
-                    update(parameter, gradient.detached().to(parameter.dtype).contiguous(), group, &states[index])
+                    if parameter.dtype == .float32 || parameter.dtype == .float64 {
+                        update(parameter, gradient.detached().to(parameter.dtype).contiguous(), group, &states[index])
+                    } else {
+                        let wide = Parameter(parameter.value.detached().to(.float32))
+                        update(wide, gradient.detached().to(.float32).contiguous(), group, &states[index])
+                        parameter.value = wide.value.detached().to(parameter.dtype)
+                    }
                 }
             }
         }
+    }
+
+    /// Runs `closure`, which computes the loss and its gradients anew, then one step. Returns the closure's loss.
+    @discardableResult
+    open func step(_ closure: () throws -> Tensor) rethrows -> Tensor {
+        let loss = try withGrad(closure)
+        step()
+        return loss
     }
 
     /// One parameter's update, in place. `state` holds the parameter's own tensors from step to step.
@@ -118,12 +149,17 @@ open class Optimizer {
         public var stepCount: Int
         /// The rate in force of each group, in order.
         public var learningRates: [Double]
+        /// The momentum in force of each group, in order; nil where there is none. Empty in states of before there were any.
+        public var momenta: [Double?]
         /// The tensors of the parameters by `index.name`: `0.momentum`.
         public var tensors: [String: Tensor]
         /// A state put together from its parts, as when one is read from a file.
-        public init(stepCount: Int, learningRates: [Double], tensors: [String: Tensor]) {
+        public init(
+            stepCount: Int, learningRates: [Double], momenta: [Double?] = [], tensors: [String: Tensor]
+        ) {
             self.stepCount = stepCount
             self.learningRates = learningRates
+            self.momenta = momenta
             self.tensors = tensors
         }
     }
@@ -132,7 +168,15 @@ open class Optimizer {
     public final var state: State {
         var tensors: [String: Tensor] = [:]
         for (index, state) in states.enumerated() { for (name, tensor) in state { tensors["\(index).\(name)"] = tensor } }
-        return State(stepCount: stepCount, learningRates: groups.map(\.learningRate), tensors: tensors)
+        return State(
+            stepCount: stepCount, learningRates: groups.map(\.learningRate), momenta: groups.map(\.momentum),
+            tensors: tensors)
+    }
+
+    /// Whether a saved tensor can be the state `name` of a parameter: a single number or one of the parameter's shape, unless
+    /// a subclass keeps others.
+    open func accepts(_ tensor: Tensor, named name: String, for parameter: Parameter) -> Bool {
+        tensor.count == 1 || tensor.shape == parameter.shape
     }
 
     /// Takes over a saved state. Nothing changes unless everything fits these parameters.
@@ -147,14 +191,17 @@ open class Optimizer {
             guard parts.count == 2, let index = Int(parts[0]), parameters.indices.contains(index) else {
                 throw OptimizerStateError(reason: "\(key) names no parameter")
             }
-            if tensor.count != 1 && tensor.shape != parameters[index].shape {
+            if !accepts(tensor, named: String(parts[1]), for: parameters[index]) {
                 throw OptimizerStateError(reason: "\(key) has shape \(tensor.shape), the parameter \(parameters[index].shape)")
             }
             loaded[index][String(parts[1])] = tensor
         }
         states = loaded
         stepCount = state.stepCount
-        for i in groups.indices { groups[i].learningRate = state.learningRates[i] }
+        for i in groups.indices {
+            groups[i].learningRate = state.learningRates[i]
+            if state.momenta.indices.contains(i), let momentum = state.momenta[i] { groups[i].momentum = momentum }
+        }
     }
 }
 
@@ -189,4 +236,23 @@ func withState(
     } else {
         body(nil, &state)
     }
+}
+
+/// One sweep of `rule` over a parameter and the states named, which start as zeros.
+func sweep(
+    _ rule: SweepKernel, _ parameter: Parameter, _ gradient: Tensor, _ state: inout [String: Tensor], _ first: String,
+    _ second: String? = nil, _ numbers: SweepNumbers
+) {
+    parameter.update { p in
+        withState(&state, first, like: p) { (a: RawTensor, state: inout [String: Tensor]) in
+            withState(&state, second, like: p) { b, _ in p.backend.sweep(rule, p, gradient.raw, a, b, numbers) }
+        }
+    }
+}
+
+/// Counts a parameter's own steps: one that had no gradient for a while must not skip its corrections.
+func countStep(_ state: inout [String: Tensor]) -> Int {
+    let step = (state["step"]?.item(Int.self) ?? 0) + 1
+    state["step"] = Tensor(step)
+    return step
 }

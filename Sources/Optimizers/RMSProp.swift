@@ -38,7 +38,7 @@ public final class RMSProp: Optimizer {
         self.momentum = momentum
         self.centered = centered
         self.maximize = maximize
-        super.init(groups, learningRate: learningRate, weightDecay: weightDecay)
+        super.init(groups, learningRate: learningRate, weightDecay: weightDecay, momentum: momentum)
     }
 
     public override func update(
@@ -46,11 +46,11 @@ public final class RMSProp: Optimizer {
     ) {
         let sweep = RMSPropSweep(
             learningRate: group.learningRate, alpha: alpha, epsilon: epsilon, weightDecay: group.weightDecay,
-            momentum: momentum, centered: centered, maximize: maximize)
+            momentum: group.momentum ?? momentum, centered: centered, maximize: maximize)
         parameter.update { p in
             withState(&state, "square", like: p) { (square: RawTensor, state: inout [String: Tensor]) in
                 withState(&state, centered ? "average" : nil, like: p) { average, state in
-                    withState(&state, momentum > 0 ? "momentum" : nil, like: p) { buffer, _ in
+                    withState(&state, sweep.momentum > 0 ? "momentum" : nil, like: p) { buffer, _ in
                         p.backend.rmsProp(p, gradient.raw, square: square, average: average, momentum: buffer, sweep)
                     }
                 }

@@ -31,7 +31,7 @@ public final class SGD: Optimizer {
         self.nesterov = nesterov
         self.maximize = maximize
         dampensFirstStep = false
-        super.init(groups, learningRate: learningRate, weightDecay: weightDecay)
+        super.init(groups, learningRate: learningRate, weightDecay: weightDecay, momentum: momentum)
     }
 
     /// One group of parameters. Traps on Nesterov momentum without momentum or with dampening.
@@ -51,7 +51,7 @@ public final class SGD: Optimizer {
         nesterov = false
         maximize = false
         dampensFirstStep = true
-        super.init(groups, learningRate: learningRate, weightDecay: weightDecay)
+        super.init(groups, learningRate: learningRate, weightDecay: weightDecay, momentum: momentum)
     }
 
     /// Momentum as an exponential average that starts at 0: v ← β v + (1 - β) g, p ← p - lr v.
@@ -64,6 +64,7 @@ public final class SGD: Optimizer {
     public override func update(
         _ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
     ) {
+        let momentum = group.momentum ?? momentum
         let sweep = SGDSweep(
             learningRate: group.learningRate, weightDecay: group.weightDecay, momentum: momentum, dampening: dampening,
             nesterov: nesterov, isFirst: state["momentum"] == nil && !dampensFirstStep, maximize: maximize)

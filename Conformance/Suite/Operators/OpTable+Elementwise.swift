@@ -1,3 +1,4 @@
+import ComplexModule
 import Tapestry
 
 extension OpTable {
@@ -16,7 +17,10 @@ extension OpTable {
         "nn.functional.logsigmoid": one { logSigmoid($0) },
         "nn.functional.gelu": { call in
             try call.allow("approximate")
-            return [gelu(try call.tensor(0), approximate: call.string(1, "approximate", or: "none") == "tanh" ? .tanh : .none)]
+            guard let form = GELUApproximation(rawValue: call.string(1, "approximate", or: "none")) else {
+                throw GoldenError("no such approximation")
+            }
+            return [gelu(try call.tensor(0), approximate: form)]
         },
         "nn.functional.elu": { call in
             try call.allow("alpha")
@@ -38,8 +42,8 @@ extension OpTable {
         "add": { try scaled($0, 1) }, "sub": { try scaled($0, -1) },
         "mul": two { $0 * $1 }, "div": two { $0 / $1 }, "true_divide": two { $0 / $1 },
         "__radd__": two { $1 + $0 }, "__rsub__": two { $1 - $0 }, "__rmul__": two { $1 * $0 }, "__rdiv__": two { $1 / $0 },
-        "pow": two { pow($0, $1) }, "maximum": two { maximum($0, $1) }, "minimum": two { minimum($0, $1) },
-        "remainder": two { remainder($0, $1) }, "floor_divide": two { floorDivide($0, $1) }, "atan2": two { atan2($0, $1) },
+        "pow": two { pow($0, $1) }, "maximum": twoTensors { maximum($0, $1) }, "minimum": twoTensors { minimum($0, $1) },
+        "remainder": two { remainder($0, $1) }, "floor_divide": two { floorDivide($0, $1) }, "atan2": twoTensors { atan2($0, $1) },
         "eq": two { $0 .== $1 }, "ne": two { $0 .!= $1 }, "lt": two { $0 .< $1 }, "le": two { $0 .<= $1 },
         "gt": two { $0 .> $1 }, "ge": two { $0 .>= $1 },
         "where": { call in
@@ -51,8 +55,10 @@ extension OpTable {
             switch call.value(2) {
             case .int(let i): return [x.maskedFill(mask, i)]
             case .float(let f): return [x.maskedFill(mask, f)]
-            case .tensor(let t): return [which(mask, t.to(x.dtype), x)]
-            default: throw Unsupported("a complex number")
+            case .bool(let b): return [x.maskedFill(mask, b)]
+            case .complex(let re, let im): return [x.maskedFill(mask, Complex(re, im))]
+            case .tensor(let t): return [x.maskedFill(mask, t)]
+            default: throw Unsupported("a value of this kind")
             }
         },
         "clamp": { call in

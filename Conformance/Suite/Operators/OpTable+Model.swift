@@ -1,22 +1,9 @@
 import Tapestry
 
 extension OpTable {
-    static func reduction(_ call: GoldenCall) throws -> Reduction {
-        let name = call.string(9, "reduction", or: "mean")
-        guard let reduction = Reduction(rawValue: name) else { throw Unsupported("reduction \(name)") }
-        return reduction
-    }
-
-    /// Normalised axes as one: the library's norms take the last axis, which any number of trailing axes can be flattened to.
-    static func overTrailing(_ x: Tensor, _ shape: [Int], _ f: (Tensor) -> Tensor) -> Tensor {
-        let lead = Array(x.shape.dropLast(shape.count))
-        return f(x.reshaped(lead + [shape.reduce(1, *)])).reshaped(x.shape)
-    }
-
     static let model: [String: Function] = [
         "matmul": { [matmul(try $0.tensor(0), try $0.tensor(1))] }, "mm": { [matmul(try $0.tensor(0), try $0.tensor(1))] },
         "bmm": { [matmul(try $0.tensor(0), try $0.tensor(1))] }, "mv": { [matmul(try $0.tensor(0), try $0.tensor(1))] },
-        "dot": { [matmul(try $0.tensor(0), try $0.tensor(1))] },
         "__rmatmul__": { [matmul(try $0.tensor(1), try $0.tensor(0))] },
         "softmax": { [softmax(try typedInput($0), axis: try $0.int(1, "dim"))] },
         "log_softmax": { [logSoftmax(try typedInput($0), axis: try $0.int(1, "dim"))] },
@@ -28,24 +15,6 @@ extension OpTable {
             if call.has("padding_idx") { padding = try call.int(9, "padding_idx") }
             if let p = padding, p < 0 { padding = p + table.shape[0] }
             return [embedding(try call.tensor(1), table, paddingIndex: padding)]
-        },
-        "nn.functional.layer_norm": { call in
-            try call.allow("eps", "weight", "bias")
-            let x = try call.tensor(0), shape = try call.ints(1)
-            let eps = try call.double(4, "eps", or: 1e-5)
-            if eps < 0 { throw Unsupported("a negative eps") }
-            let weight = try call.optionalTensor(2, "weight")?.flattened(), bias = try call.optionalTensor(3, "bias")?.flattened()
-            return [overTrailing(x, shape) { layerNorm($0, weight: weight, bias: bias, eps: eps) }]
-        },
-        "nn.functional.rms_norm": { call in
-            try call.allow("eps", "weight")
-            let x = try call.tensor(0), shape = try call.ints(1)
-            // PyTorch's standard eps is the type's machine epsilon.
-            let standard = x.dtype == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne)
-            let eps = try call.double(3, "eps", or: standard)
-            if eps < 0 { throw Unsupported("a negative eps") }
-            let weight = try call.optionalTensor(2, "weight")?.flattened()
-            return [overTrailing(x, shape) { rmsNorm($0, weight: weight, eps: eps) }]
         },
         "nn.functional.scaled_dot_product_attention": { call in
             try call.allow("attn_mask", "is_causal", "dropout_p", "enable_gqa", "scale")
@@ -59,42 +28,6 @@ extension OpTable {
             func batched(_ x: Tensor) -> Tensor { x.rank == 3 ? x.unsqueezed(0) : x }
             let out = scaledDotProductAttention(batched(q), batched(k), batched(v), mask: mask, causal: causal, scale: scale)
             return [q.rank == 3 ? out.squeezed(0) : out]
-        },
-        "nn.functional.mse_loss": { call in
-            try call.allow("reduction")
-            return [mseLoss(try call.tensor(0), try call.tensor(1), reduction: try reduction(call))]
-        },
-        "nn.functional.l1_loss": { call in
-            try call.allow("reduction")
-            return [l1Loss(try call.tensor(0), try call.tensor(1), reduction: try reduction(call))]
-        },
-        "nn.functional.binary_cross_entropy_with_logits": { call in
-            try call.allow("reduction", "weight", "pos_weight")
-            return [
-                bceWithLogits(
-                    try call.tensor(0), try call.tensor(1), weight: try call.optionalTensor(9, "weight"),
-                    positiveWeight: try call.optionalTensor(9, "pos_weight"), reduction: try reduction(call))
-            ]
-        },
-        "nn.functional.cross_entropy": { call in
-            try call.allow("reduction", "ignore_index", "label_smoothing")
-            let x = try call.tensor(0), labels = try call.tensor(1)
-            if !labels.dtype.isInteger { throw Unsupported("probabilities as targets") }
-            return [
-                crossEntropy(
-                    x, labels, ignoreIndex: try call.int(9, "ignore_index", or: -100),
-                    labelSmoothing: try call.double(9, "label_smoothing", or: 0), reduction: try reduction(call),
-                    classAxis: x.rank == 1 ? 0 : 1)
-            ]
-        },
-        "nn.functional.nll_loss": { call in
-            try call.allow("reduction", "ignore_index")
-            let x = try call.tensor(0)
-            return [
-                nllLoss(
-                    x, try call.tensor(1), ignoreIndex: try call.int(9, "ignore_index", or: -100), reduction: try reduction(call),
-                    classAxis: x.rank == 1 ? 0 : 1)
-            ]
         },
     ]
 

@@ -19,7 +19,6 @@ extension OpTable {
         "permute": { [try $0.tensor(0).permuted(try $0.ints(1, "dims"))] },
         "transpose": { call in
             let x = try call.tensor(0)
-            if x.rank == 0 { throw Unsupported("axes of a scalar") }
             return [x.transposed(try call.int(1), try call.int(2))]
         },
         "t": { call in
@@ -45,7 +44,10 @@ extension OpTable {
         },
         "split_with_sizes": { try $0.tensor(0).split(sizes: try $0.ints(1), axis: try $0.int(2, "dim", or: 0)) },
         "chunk": { try $0.tensor(0).chunked(try $0.int(1), axis: try $0.int(2, "dim", or: 0)) },
-        "cat": { [concatenate($0.value(0).tensors, axis: try $0.int(1, "dim", or: 0))] },
+        "cat": { call in
+            try call.allow("dim")
+            return [concatenate(call.value(0).tensors, axis: try call.int(1, "dim", or: 0))]
+        },
         "stack": { [stack($0.value(0).tensors, axis: try $0.int(1, "dim", or: 0))] },
         "gather": { [try $0.tensor(0).gathered(axis: try $0.int(1), index: try $0.tensor(2))] },
         "index_select": { [try $0.tensor(0).indexSelect(axis: try $0.int(1), index: try $0.tensor(2))] },

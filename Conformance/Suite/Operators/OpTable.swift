@@ -1,3 +1,4 @@
+import ComplexModule
 import Tapestry
 
 /// PyTorch's operator names, with the call that does the same here.
@@ -15,7 +16,10 @@ public enum OpTable {
     public static func contains(_ name: String) -> Bool { functions[name] != nil }
 
     static let functions: [String: Function] =
-        [elementwise, reductions, structure, model].reduce(into: [:]) { $0.merge($1, uniquingKeysWith: refuse) }
+        [
+            elementwise, special, reductions, statistics, structure, arrangement, indexing, creation, products, model, losses,
+            windows, images,
+        ].reduce(into: [:]) { $0.merge($1, uniquingKeysWith: refuse) }
 
     @Sendable static func refuse(_ a: @escaping Function, _: @escaping Function) -> Function {
         preconditionFailure("an operator is in the table twice")
@@ -31,13 +35,19 @@ public enum OpTable {
     static func two(_ f: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> Function {
         { call in
             try call.allow("other")
-            // A Python number beside a tensor is weak, as a Swift number is here.
-            switch (call.value(0), call.value(1, "other")) {
-            case (.tensor(let a), .int(let b)): return [f(a, weak(b, beside: a))]
-            case (.tensor(let a), .float(let b)): return [f(a, weak(b, beside: a))]
-            case (.int, .int): throw Unsupported("two numbers")
-            default: return [f(try call.tensor(0), try call.tensor(1, "other"))]
+            let (a, b) = try pair(call)
+            return [f(a, b)]
+        }
+    }
+
+    /// As ``two(_:)`` for functions that take no numbers: such a call would not compile.
+    static func twoTensors(_ f: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> Function {
+        { call in
+            try call.allow("other")
+            guard case .tensor(let a) = call.value(0), case .tensor(let b) = call.value(1, "other") else {
+                throw GoldenError("takes tensors alone")
             }
+            return [f(a, b)]
         }
     }
 
@@ -45,13 +55,15 @@ public enum OpTable {
         Tensor(number, dtype: S.dtypeBeside(tensor.dtype))
     }
 
-    static func scaled(_ call: GoldenCall, _ sign: Double) throws -> [Tensor] {
+    static func scaled(_ call: GoldenCall, _ sign: Int) throws -> [Tensor] {
         try call.allow("other", "alpha")
-        let a = try call.tensor(0), b = try call.tensor(1, "other")
-        let alpha = try call.double(9, "alpha", or: 1)
-        let factor = sign * alpha
-        if factor == 1 { return [a + b] }
-        if factor == -1 { return [a - b] }
-        return [factor == factor.rounded() ? a + b * Int(factor) : a + b * factor]
+        let (a, b) = try pair(call)
+        switch call.value(9, "alpha") {
+        case .none, .int(1): return [sign == 1 ? a + b : a - b]
+        case .int(let i): return [a + b * (i * sign)]
+        case .bool(let flag): return [flag ? (sign == 1 ? a + b : a - b) : a + (b.dtype == .bool ? b .& .!b : b * 0)]
+        case .complex(let re, let im): return [a + b * Complex(re * Double(sign), im * Double(sign))]
+        default: return [a + b * (try call.double(9, "alpha", or: 1) * Double(sign))]
+        }
     }
 }

@@ -182,7 +182,7 @@ struct BackwardPass {
     /// Adds a gradient to what has arrived at an output, summing over broadcast axes.
     private mutating func add(_ gradient: consuming Tensor, to edge: Node.Edge, from node: Node?, input: Int) {
         let info = edge.node.outputInfo(edge.output)
-        if gradient.raw.layout !== info.layout && gradient.shape != info.layout.shape {
+        if (gradient.isBatched || gradient.raw.layout !== info.layout) && gradient.shape != info.layout.shape {
             if broadcastShape(info.layout.shape, gradient.shape) == gradient.shape {
                 gradient = gradient.summed(to: info.layout.shape)
             } else if broadcastShape(info.layout.shape, gradient.shape) == info.layout.shape {

@@ -57,9 +57,19 @@ public func gradients(
         fail("gradients", "input \(position) requires no gradient")
     }
     let edges = inputs.map { input in input.tapeNode.map { Node.Edge(node: $0, output: input.tapeOutput) } }
-    return BackwardPass.run(
+    let found = BackwardPass.run(
         roots: rootEdges("gradients", outputs, gradients), goal: .capture(edges),
         retainGraph: retainGraph ?? createGraph, createGraph: createGraph)
+    // The tape knows the tensors underneath vmap alone.
+    return zip(found, inputs).map { gradient, input in
+        input.isBatched ? gradient.map { input.batchLevels.reversed().reduce($0) { $0.concealing(0, as: $1) } } : gradient
+    }
+}
+
+/// A gradient of a tensor inside `vmap` as one of the tensor underneath, whose hidden axes lead.
+private func underneath(_ gradient: Tensor, _ tensor: Tensor) -> Tensor {
+    if !tensor.isBatched { return gradient }
+    return tensor.batchLevels.reversed().reduce(gradient.extended(like: tensor)) { $0.revealing($1) }
 }
 
 /// The starting points of a pass, checked.
@@ -85,7 +95,7 @@ private func rootEdges(
             }
             gradient = Tensor(onesLike: tensor)
         }
-        return (Node.Edge(node: node, output: tensor.tapeOutput), gradient)
+        return (Node.Edge(node: node, output: tensor.tapeOutput), underneath(gradient, tensor))
     }
 }
 

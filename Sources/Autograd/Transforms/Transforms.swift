@@ -5,7 +5,8 @@ import CoreTensor
 
 /// A fresh point on the tape with the value of `x`.
 func tracked(_ x: Tensor) -> Tensor {
-    x.requiresGrad ? withGrad { x.aliased() } : x.asLeaf()
+    let x = x.extendedToAllExamples()
+    return x.requiresGrad ? withGrad { x.aliased() } : x.asLeaf()
 }
 
 /// What a transform knows about where it was called.
@@ -100,38 +101,69 @@ public func vjp(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor) -> (value: Tenso
 /// Derived from reverse mode: the pullback u ↦ Jᵀu is linear, and its own pullback is v ↦ J v.
 public func jvp(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor, tangent: Tensor) -> (value: Tensor, tangent: Tensor) {
     if tangent.shape != x.shape { fail("jvp", "a tangent of shape \(tangent.shape) for an input of shape \(x.shape)") }
-    return transform { scope in
+    let (value, pushforward) = linearize(f, x)
+    return (value, pushforward(tangent))
+}
+
+/// The value of `f` at `x` and its derivative there as a linear map v ↦ J v, from `[x.shape]` to `[f(x).shape]`, which may be called
+/// any number of times without evaluating `f` again.
+public func linearize(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor) -> (value: Tensor, pushforward: (Tensor) -> Tensor) {
+    transform { scope in
         let input = tracked(x)
         let y = f(input)
         let record = scope.records([y])
         let value = record ? y : y.detached()
-        if !y.requiresGrad { return (value, Tensor(zerosLike: y)) }
-        let u = Tensor(zerosLike: y).asLeaf()
+        func zero(_ v: Tensor) -> Tensor { Tensor(zeros: y.shape, dtype: y.dtype, device: y.device) }
+        if !y.requiresGrad { return (value, zero) }
+        // Inside vmap the cotangent is each example's own, so that its gradient is.
+        let u = Tensor(zerosLike: y).extendedToAllExamples().extended(like: y).asLeaf()
         let pulled = gradients(of: [y], withRespectTo: [input], gradients: [u], createGraph: true)[0]
-        guard let pulled, pulled.requiresGrad else { return (value, Tensor(zerosLike: y)) }
-        return (value, pull([pulled], [u], [tangent.to(pulled.dtype)], record)[0])
+        guard let pulled, pulled.requiresGrad else { return (value, zero) }
+        return (
+            value,
+            { v in
+                if v.shape != x.shape { fail("linearize", "a tangent of shape \(v.shape) for an input of shape \(x.shape)") }
+                return pull([pulled], [u], [v.to(pulled.dtype)], record || v.requiresGrad, retain: true)[0]
+            }
+        )
     }
 }
 
-/// The Jacobian of `f`, by one pullback per output: `[f(x).shape + x.shape]`.
-public func jacobian(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor {
+/// The Jacobian of `f`, `[f(x).shape + x.shape]`: row by row (``jacrev(of:)``).
+public func jacobian(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor { jacrev(of: f) }
+
+/// The Jacobian of `f`, `[f(x).shape + x.shape]`, in reverse mode: one pullback of all rows at once. The better mode for functions
+/// with fewer outputs than inputs.
+public func jacrev(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor {
     { x in
         transform { scope in
             let input = tracked(x)
             let y = f(input)
             let record = scope.records([y])
-            let basis = Tensor(eye: y.count, dtype: y.dtype)
-            if y.count == 0 { return Tensor(zeros: y.shape + x.shape, dtype: y.dtype) }
-            let rows = (0..<y.count).map { i in
-                pull([y], [input], [basis[i].reshaped(y.shape)], record, retain: true)[0]
-            }
-            return stack(rows).reshaped(y.shape + x.shape)
+            if y.count == 0 || x.count == 0 || !y.requiresGrad { return Tensor(zeros: y.shape + x.shape, dtype: x.dtype) }
+            let basis = Tensor(eye: y.count, dtype: y.dtype).reshaped([y.count] + y.shape)
+            let rows = vmap({ pull([y], [input], [$0], record, retain: true)[0] })(basis)
+            return rows.reshaped(y.shape + x.shape)
+        }
+    }
+}
+
+/// The Jacobian of `f`, `[f(x).shape + x.shape]`, in forward mode: one push forward of all columns at once. The better mode for
+/// functions with fewer inputs than outputs.
+public func jacfwd(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor {
+    { x in
+        transform { _ in
+            let (y, pushforward) = linearize(f, x)
+            if y.count == 0 || x.count == 0 { return Tensor(zeros: y.shape + x.shape, dtype: y.dtype) }
+            let basis = Tensor(eye: x.count, dtype: x.dtype).reshaped([x.count] + x.shape)
+            let columns = vmap(pushforward, outAxis: -1)(basis)
+            return columns.reshaped(y.shape + x.shape)
         }
     }
 }
 
 /// The matrix of second derivatives of a function that gives one number: `[x.shape + x.shape]`.
-public func hessian(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor { jacobian(of: grad(of: f)) }
+public func hessian(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor { jacrev(of: grad(of: f)) }
 
 /// The product of the Hessian at `x` with `v` `[x.shape]`, without forming the Hessian.
 public func hessianVectorProduct(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor, _ v: Tensor) -> Tensor {
@@ -142,3 +174,6 @@ public func hessianVectorProduct(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor,
         return pull([g], [input], [v], record)[0]
     }
 }
+
+/// ``hessianVectorProduct(_:_:_:)`` under its short name.
+public func hvp(_ f: @escaping (Tensor) -> Tensor, _ x: Tensor, _ v: Tensor) -> Tensor { hessianVectorProduct(f, x, v) }

@@ -20,7 +20,9 @@ extern "C" {
 
 // ---- element types (CoreTensor.DType has the same raw values) ----
 enum {
-    TK_F32 = 0, TK_F64, TK_F16, TK_BF16, TK_I8, TK_U8, TK_I32, TK_I64, TK_BOOL, TK_DTYPE_COUNT
+    TK_F32 = 0, TK_F64, TK_F16, TK_BF16, TK_I8, TK_U8, TK_I32, TK_I64, TK_BOOL,
+    TK_C64, TK_C128 /* real and imaginary part side by side */, TK_E4M3, TK_E5M2 /* storage only: copies, fills and casts */,
+    TK_DTYPE_COUNT
 };
 
 // ---- configuration: config.c ----
@@ -67,12 +69,15 @@ int tk_capture_call_site(uintptr_t *out, int max);
 uint64_t tk_next_sequence(void);
 
 // ---- elementwise ----
-// Unary, same type in and out. Integers: NEG ABS SIGN SQUARE RELU only. BOOL: NOT only.
+// Unary, same type in and out. Integers: NEG ABS SIGN SQUARE RELU NOT only. BOOL: NOT only.
 enum {
     TK_NEG = 0, TK_ABS, TK_SIGN, TK_SQUARE, TK_SQRT, TK_RSQRT, TK_RECIPROCAL, TK_EXP, TK_EXPM1, TK_LOG, TK_LOG1P,
     TK_LOG2, TK_LOG10, TK_EXP2, TK_SIN, TK_COS, TK_TAN, TK_ASIN, TK_ACOS, TK_ATAN, TK_SINH, TK_COSH, TK_TANH,
     TK_ERF, TK_ERFC, TK_SIGMOID, TK_LOG_SIGMOID, TK_SOFTPLUS, TK_RELU, TK_GELU_ERF, TK_GELU_TANH, TK_SILU,
-    TK_FLOOR, TK_CEIL, TK_ROUND /* half to even */, TK_TRUNC, TK_NOT /* bool */, TK_UNARY_COUNT
+    TK_FLOOR, TK_CEIL, TK_ROUND /* half to even */, TK_TRUNC, TK_NOT /* bool; all bits of integers */,
+    // From here on computed in double (special.c); complex types have the first three.
+    TK_ASINH, TK_ACOSH, TK_ATANH, TK_LGAMMA, TK_DIGAMMA, TK_ERFINV, TK_ERFCX, TK_I0, TK_I0E, TK_I1, TK_I1E, TK_NDTRI,
+    TK_LOG_NDTR, TK_SINC, TK_UNARY_COUNT
 };
 void tk_unary(int op, int dtype, const void *x, void *y, int64_t n);
 // y: bool. Float types.
@@ -92,7 +97,11 @@ void tk_unary_grad(int op, int dtype, const void *s, const void *g, void *dx, in
 // ATAN2 HYPOT on float types. Integers wrap.
 enum {
     TK_ADD = 0, TK_SUB, TK_MUL, TK_DIV, TK_POW, TK_MAX, TK_MIN, TK_REMAINDER, TK_FLOOR_DIV, TK_AND, TK_OR, TK_XOR,
-    TK_ATAN2, TK_HYPOT, TK_BINARY_COUNT
+    TK_ATAN2, TK_HYPOT,
+    // FMOD (sign of the dividend) GCD LCM on integers too, LEFT_SHIFT RIGHT_SHIFT on integers alone; the rest on floats, computed
+    // in double (special.c). FMAX and FMIN leave out NaN.
+    TK_FMOD, TK_GCD, TK_LCM, TK_LEFT_SHIFT, TK_RIGHT_SHIFT, TK_FMAX, TK_FMIN, TK_COPYSIGN, TK_NEXTAFTER, TK_LOGADDEXP,
+    TK_LOGADDEXP2, TK_XLOGY, TK_XLOG1PY, TK_ZETA, TK_HEAVISIDE, TK_BINARY_COUNT
 };
 void tk_binary(int op, int dtype, int rank, const int64_t *dims, const void *a, const int64_t *a_strides,
                const void *b, const int64_t *b_strides, void *out);
@@ -128,6 +137,11 @@ void tk_scatter_add_rows(int dtype, void *table, int64_t table_rows, int64_t wid
 void tk_gather(int dtype, const void *src, int64_t outer, int64_t src_n, int64_t inner, const int64_t *index, int64_t n, void *out);
 /// dst[o, index[o, j, i], i] += src[o, j, i], in the order of j. Float and integer types.
 void tk_scatter_add(int dtype, void *dst, int64_t outer, int64_t dst_n, int64_t inner, const int64_t *index, int64_t n, const void *src);
+enum { TK_SCATTER_SET = 0, TK_SCATTER_PROD, TK_SCATTER_MAX, TK_SCATTER_MIN };
+/// dst[o, index[o, j, i], i] = src, or combined with it, in the order of j. MAX and MIN keep a NaN.
+void tk_scatter_reduce(int op, int dtype, void *dst, int64_t outer, int64_t dst_n, int64_t inner, const int64_t *index, int64_t n, const void *src);
+/// The positions (flat, ascending) of the true elements; `out` may be NULL. Returns how many.
+int64_t tk_nonzero(const bool *x, int64_t n, int64_t *out);
 /// The first position i with index[i] outside 0 ..< limit, or -1.
 int64_t tk_find_out_of_range(const int64_t *index, int64_t n, int64_t limit);
 
@@ -144,6 +158,21 @@ void tk_mean_m2(int dtype, const void *x, void *mean, void *m2, int64_t outer, i
 double tk_sum_of_squares(int dtype, const void *x, int64_t n);
 /// Running sum along the middle.
 void tk_cumsum(int dtype, const void *x, void *out, int64_t outer, int64_t n, int64_t inner);
+
+// ---- scans and sorting: scans.c, sorting.c; along the middle of [outer, n, inner] ----
+enum { TK_SCAN_PROD = 0, TK_SCAN_MAX, TK_SCAN_MIN, TK_SCAN_LOGSUMEXP };
+/// Running product (numbers), maximum or minimum (any type but complex; a NaN stays) or ln Σ eˣ (floats). `positions`, if not
+/// NULL, gets where the running extremum is, the last of equals.
+void tk_scan(int op, int dtype, const void *x, void *out, int64_t *positions, int64_t outer, int64_t n, int64_t inner);
+/// Stable order by value, NaN last (first when descending): positions and, if not NULL, values. Any type but complex.
+void tk_sort(int dtype, const void *x, void *values, int64_t *positions, int64_t outer, int64_t n, int64_t inner, bool descending);
+/// The k largest (or smallest) in order, largest (smallest) first; NaN counts as largest.
+void tk_topk(int dtype, const void *x, void *values, int64_t *positions, int64_t outer, int64_t n, int64_t inner, int64_t k, bool smallest);
+/// The order of rows by their elements from the left, as `positions[rows]`; stable. Any type but complex.
+void tk_sort_rows(int dtype, const void *x, int64_t *positions, int64_t rows, int64_t width);
+/// For each value the first place in its sorted row where it could be put (`right`: the last). sorted [rows, n], values [rows, m];
+/// rows of `sorted` may be one for all (`shared`). NaN sorts last.
+void tk_searchsorted(int dtype, const void *sorted, const void *values, int64_t *out, int64_t rows, int64_t n, int64_t m, bool shared, bool right);
 
 // ---- fused rows: float types; [rows, cols] dense ----
 void tk_softmax(int dtype, const void *x, void *y, int64_t rows, int64_t cols);
@@ -287,6 +316,39 @@ void tk_channel_norm_apply(int dtype, const tk_norm_shape *s, const void *x, con
 /// Gradients; any may be NULL. `fixed`: the statistics were given, not computed from x.
 void tk_channel_norm_grad(int dtype, const tk_norm_shape *s, const void *x, const void *g, const void *mean, const void *variance,
                           const void *weight, void *dx, void *dweight, void *dbias, double eps, bool fixed);
+
+// ---- optimizer sweeps of the rarer rules: sweeps.c. f32 or f64, one pass ----
+// With d = ±g + decay p and q = p · shrink (both from the old p), a and b the state, c0 ... the numbers of the rule:
+//  ADAGRAD   a += d²; p = q - rate d / (√a + eps)
+//  ADADELTA  a = c0 a + c1 d²; s = √(b + eps) / √(a + eps) d; b = c0 b + c1 s²; p = q - rate s
+//  ADAMAX    a += c0 (d - a); b = max(c1 b, |d| + eps); p = q - rate a / b
+//  NADAM     a += c0 (d - a); b = c1 b + c2 d²; p = q - (rate d + c3 a) / (√b c4 + eps)
+//  RADAM     a += c0 (d - a); b = c1 b + c2 d²; p = q - rate a / (√b + eps), without the divisor if c3 is 0
+//  ASGD      p = q - rate d; a += c0 (p - a)
+//  RPROP     b *= c1 where d a > 0, c0 where < 0; b within c2 ... c3; d = 0 where d a < 0; a = d; p = q - sign(d) b
+//  LION      p = q - rate sign(c0 a + c1 d); a = c2 a + c3 d
+enum { TK_ADAGRAD = 0, TK_ADADELTA, TK_ADAMAX, TK_NADAM, TK_RADAM, TK_ASGD, TK_RPROP, TK_LION, TK_SWEEP_COUNT };
+typedef struct {
+    double decay, shrink, rate, eps, c[5];
+    int maximize;                                   // negates g
+} tk_sweep_options;
+/// b may be NULL for the rules with one state.
+void tk_sweep(int rule, int dtype, void *p, const void *g, void *a, void *b, int64_t n, const tk_sweep_options *o);
+
+// ---- connectionist temporal classification (Graves et al., 2006): ctc.c. f32 or f64 ----
+// Lengths, offsets and labels were checked by the caller.
+typedef struct {
+    int64_t time, batch, classes, blank, max_states;   // max_states: 2 · the longest target + 1
+    const int64_t *targets, *target_offsets;            // where each sequence's labels begin
+    const int64_t *input_lengths, *target_lengths;      // [batch]
+} tk_ctc_shape;
+/// log_probs [time, batch, classes]; alpha [batch, time, max_states] is kept for the gradient; loss [batch] is infinite where
+/// the labels do not fit into the input.
+void tk_ctc(int dtype, const tk_ctc_shape *s, const void *log_probs, void *alpha, void *loss);
+/// dx = g (exp(x) - the label's share of all paths), the gradient of the scores that log_softmax was taken of. dx must hold zeros:
+/// steps beyond a sequence's length are not written, nor sequences of infinite loss with zero_infinity.
+void tk_ctc_grad(int dtype, const tk_ctc_shape *s, const void *log_probs, const void *alpha, const void *loss, const void *g,
+                 bool zero_infinity, void *dx);
 
 #ifdef __cplusplus
 }

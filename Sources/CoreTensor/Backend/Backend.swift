@@ -60,6 +60,23 @@ public protocol Backend: AnyObject, Sendable {
     func scatterAdd(_ x: RawTensor, index: RawTensor, _ out: RawTensor, outputView: AxisView, n: Int)
     /// The position of the first index outside `0 ..< limit`.
     func firstOutOfRange(_ index: RawTensor, limit: Int) -> Int?
+    /// As ``scatterAdd(_:index:_:outputView:n:)``, but the elements are set or combined otherwise.
+    func scatterReduce(_ op: ScatterKernel, _ x: RawTensor, index: RawTensor, _ out: RawTensor, outputView: AxisView, n: Int)
+    /// The flat positions of the true elements, ascending, as dense `int64`.
+    func nonzero(_ x: RawTensor) -> RawTensor
+
+    // MARK: Scans and sorting; along the middle of `[outer, n, inner]`, positions are `int64`
+    /// Running values; `positions` (for extrema) gets where the running extremum is, the last of equals.
+    func scan(_ op: ScanKernel, _ x: RawTensor, _ out: RawTensor, positions: RawTensor?, _ view: AxisView)
+    /// The stable order: NaN last, or first when descending. Any type but complex.
+    func sort(_ x: RawTensor, positions: RawTensor, _ view: AxisView, descending: Bool)
+    /// The places of the `k` largest (or smallest) elements, the most extreme first; NaN counts as largest.
+    func topK(_ x: RawTensor, positions: RawTensor, _ view: AxisView, k: Int, smallest: Bool)
+    /// The stable order of the rows of `[rows, width]`, compared from the left.
+    func sortRows(_ x: RawTensor, positions: RawTensor)
+    /// For each of `values` `[rows, m]` the first (`right`: last) place in its sorted row of `[rows, n]`, or of the one row of all.
+    func searchSorted(
+        _ sorted: RawTensor, _ values: RawTensor, _ out: RawTensor, rows: Int, n: Int, m: Int, shared: Bool, right: Bool)
 
     // MARK: Fused rows
     /// `eˣ / Σ eˣ` (or its logarithm) of each row of the last axis, shifted by the row's maximum.
@@ -157,6 +174,18 @@ public protocol Backend: AnyObject, Sendable {
     func channelNormGrad(
         _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, mean: RawTensor, variance: RawTensor, dx: RawTensor?,
         dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool)
+
+    // MARK: Connectionist temporal classification
+    /// Losses `[batch]` of `logProbabilities [time, batch, classes]` and what the gradient needs, `alpha [batch, time, states]`.
+    func ctc(_ logProbabilities: RawTensor, _ plan: CTCPlan, alpha: RawTensor, loss: RawTensor)
+    /// The gradient of the scores whose log-softmax the log-probabilities are, into zeros.
+    func ctcGrad(
+        _ logProbabilities: RawTensor, _ plan: CTCPlan, alpha: RawTensor, loss: RawTensor, _ g: RawTensor, zeroInfinity: Bool,
+        _ out: RawTensor)
+
+    // MARK: More optimizer sweeps
+    /// One step of a rarer rule on `p`, float32 or float64, with the states `a` and `b`; see ``SweepKernel``.
+    func sweep(_ rule: SweepKernel, _ p: RawTensor, _ g: RawTensor, _ a: RawTensor, _ b: RawTensor?, _ numbers: SweepNumbers)
 }
 
 /// Numbers of one SGD step; see `torch.optim.SGD`.

@@ -2,12 +2,24 @@ import CKernels
 
 /// Elementwise functions of one argument. Raw values are those of the C kernels.
 ///
-/// Integers have `neg`, `abs`, `sign`, `square` and `relu` only, bools `not` only. `round` takes halves to even.
+/// Integers have `neg`, `abs`, `sign`, `square`, `relu` and `not` (of all bits) only, bools `not` only. `round` takes halves to
+/// even. Complex types have those that ``takesComplex`` says.
 public enum UnaryKernel: Int32, Sendable {
     case neg = 0
     case abs, sign, square, sqrt, rsqrt, reciprocal, exp, expm1, log, log1p, log2, log10, exp2, sin, cos, tan, asin, acos
     case atan, sinh, cosh, tanh, erf, erfc, sigmoid, logSigmoid, softplus, relu, geluErf, geluTanh, silu, floor, ceil
     case round, trunc, not
+    case asinh, acosh, atanh, lgamma, digamma, erfinv, erfcx, i0, i0e, i1, i1e, ndtri, logNdtr, sinc
+
+    /// Whether the function has a complex form; `abs` has another type and goes its own way.
+    public var takesComplex: Bool {
+        switch self {
+        case .neg, .sign, .square, .sqrt, .rsqrt, .reciprocal, .exp, .expm1, .log, .log1p, .log2, .log10, .exp2, .sin, .cos,
+            .tan, .asin, .acos, .atan, .sinh, .cosh, .tanh, .asinh, .acosh, .atanh, .sigmoid, .silu, .sinc:
+            true
+        default: false
+        }
+    }
 }
 
 /// Derivatives fused with the incoming gradient: `g · f'(saved)`.
@@ -24,10 +36,22 @@ public enum ClassifyKernel: Int32, Sendable { case isNaN = 0, isInf, isFinite }
 /// Elementwise functions of two arguments, broadcast by strides. Raw values are those of the C kernels.
 ///
 /// Integers wrap, and their `div` cuts towards zero; by zero `div`, `floorDivide` and `remainder` give 0. `remainder` has the
-/// sign of the divisor, `max` and `min` pass NaN on. `and`, `or`, `xor` take bools and integers, `atan2` and `hypot` floats.
+/// sign of the divisor and `fmod` that of the dividend; `max` and `min` pass NaN on, `fmax` and `fmin` leave it out. `and`, `or`,
+/// `xor` take bools and integers, `gcd`, `lcm` and the shifts integers, `fmod` numbers, what follows `min` else floats. Complex types
+/// have the first five.
 public enum BinaryKernel: Int32, Sendable {
     case add = 0
     case sub, mul, div, pow, max, min, remainder, floorDivide, and, or, xor, atan2, hypot
+    case fmod, gcd, lcm, leftShift, rightShift, fmax, fmin, copySign, nextAfter, logAddExp, logAddExp2, xlogy, xlog1py, zeta
+    case heaviside
+
+    /// Whether the function has a complex form.
+    public var takesComplex: Bool {
+        switch self {
+        case .add, .sub, .mul, .div, .pow: true
+        default: false
+        }
+    }
 }
 
 /// Elementwise comparisons with a bool result, broadcast by strides. Raw values are those of the C kernels.
@@ -38,6 +62,14 @@ public enum CompareKernel: Int32, Sendable { case equal = 0, notEqual, less, les
 /// `sum` and `prod` stay in the type (16-bit floats accumulate in float32, integers wrap); `max` and `min` pass NaN on; `any` and
 /// `all` take bools.
 public enum ReduceKernel: Int32, Sendable { case sum = 0, prod, max, min, any, all }
+
+/// Running values along the middle of `[outer, n, inner]`. Raw values are those of the C kernels.
+///
+/// `prod` takes numbers; `max` and `min` any type but complex, and keep a NaN; `logSumExp` takes floats.
+public enum ScanKernel: Int32, Sendable { case prod = 0, max, min, logSumExp }
+
+/// How elements are put to the places that an index names. Raw values are those of the C kernels. `max` and `min` keep a NaN.
+public enum ScatterKernel: Int32, Sendable { case set = 0, prod, max, min }
 
 /// A tensor seen as `[outer, n, inner]`; the operation runs along the middle.
 public struct AxisView: Sendable {

@@ -42,7 +42,7 @@ public func record(_ outs: [RawTensor], inputs: [Tensor], _ make: () -> Node) ->
     node.moreOutputs = outs.dropFirst().map { ($0.layout, $0.dtype) }
     for input in inputs { node.connect(input) }
     return outs.enumerated().map { index, out in
-        out.dtype.isFloatingPoint ? Tensor(raw: out, node: node, outputIndex: index) : Tensor(raw: out)
+        out.dtype.isDifferentiable ? Tensor(raw: out, node: node, outputIndex: index) : Tensor(raw: out)
     }
 }
 

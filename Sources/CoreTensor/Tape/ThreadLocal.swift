@@ -9,6 +9,10 @@ public final class ThreadLocal {
     let teardown = Teardown.Queue()
     /// How many function transforms (`grad(of:)` and its kin) are running on this thread.
     public var transformDepth = 0
+    /// The levels of the `vmap`s that are running on this thread, outermost first, with the sizes of the axes they hide.
+    public var batchLevels: [(level: Int, size: Int)] = []
+    /// Operations that ran example by example inside `vmap`, for want of a batched form; counted on request.
+    public var batchFallbacks: [String: Int]?
     /// Whether backward passes look for NaN.
     public var detectsAnomalies = false
 

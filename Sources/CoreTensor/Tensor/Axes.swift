@@ -13,6 +13,12 @@ public struct Axes: Sendable, ExpressibleByIntegerLiteral, ExpressibleByArrayLit
     /// Several axes; `[]` names none.
     public init(arrayLiteral elements: Int...) { list = elements }
 
+    /// The same axes of a tensor with hidden axes in front, once their number is known.
+    func shifted(_ operation: String, rank: Int) -> (_ hidden: Int) -> Axes {
+        let list = resolved(operation, rank: rank)
+        return { hidden in Axes(list.map { $0 + hidden }) }
+    }
+
     /// Sorted, non-negative and distinct. A scalar takes the axis 0 (or -1) of the vector it could be, and has none.
     func resolved(_ operation: String, rank: Int) -> [Int] {
         guard let list else { return Array(0..<rank) }

@@ -24,12 +24,21 @@ extension Tensor {
         shape == other.shape && dtype == other.dtype && (self .== other).all().item(Bool.self)
     }
 
+    /// True where elements are equal or satisfy |a - b| <= atol + rtol |b| (NumPy's `isclose`), broadcast.
+    public func closeElements(to other: Tensor, rtol: Double = 1e-5, atol: Double = 1e-8, equalNaN: Bool = false) -> Tensor {
+        if rtol < 0 || atol < 0 { fail("isClose", "tolerances must not be negative: rtol \(rtol), atol \(atol)") }
+        let (a, b) = promoted(detached(), other.detached())
+        let wide: DType = a.dtype.isComplex ? .complex128 : .float64
+        let x = a.to(wide), y = b.to(wide)
+        let error = abs(x - y)
+        var close = (a .== b) .| (error.isFinite .& (error .<= abs(y) * rtol + atol))
+        if equalNaN { close = close .| (a.isNaN .& b.isNaN) }
+        return close
+    }
+
     /// Whether all elements satisfy |a - b| <= atol + rtol |b| (NumPy's `allclose`).
     public func isClose(to other: Tensor, rtol: Double = 1e-5, atol: Double = 1e-8, equalNaN: Bool = false) -> Bool {
         if broadcastShape(shape, other.shape) == nil { return false }
-        let a = detached().to(.float64), b = other.detached().to(.float64)
-        var close = (a .== b) .| (abs(a - b) .<= abs(b) * rtol + atol)
-        if equalNaN { close = close .| (a.isNaN .& b.isNaN) }
-        return close.all().item(Bool.self)
+        return closeElements(to: other, rtol: rtol, atol: atol, equalNaN: equalNaN).all().item(Bool.self)
     }
 }

@@ -32,7 +32,7 @@ extension Tensor {
     ) {
         let dtype = dtype ?? S.tensorDType
         let out = RawTensor(shape: shape, dtype, device)
-        withElement(value.asDouble, value.asInt, dtype) { out.backend.fill(out, $0) }
+        withElement(value.asDouble, value.asInt, value.asImaginary, dtype) { out.backend.fill(out, $0) }
         self.init(raw: out)
         if requiresGrad { self.requiresGrad = true }
     }
@@ -80,10 +80,16 @@ extension Tensor {
         self.init(count == 1 ? [start] : values, shape: [count], dtype: dtype)
     }
 
-    /// The identity matrix `[n, n]`.
-    public init(eye n: Int, dtype: DType = .float32) {
-        let index = Tensor(arange: n)
-        self = (index.unsqueezed(1) .== index).to(dtype)
+    /// The identity matrix `[n, n]`, or ones on the diagonal of `[n, columns]`.
+    public init(eye n: Int, columns: Int? = nil, dtype: DType = .float32) {
+        if n < 0 || columns ?? 0 < 0 { fail("eye", "a matrix of shape [\(n), \(columns ?? n)]") }
+        self = (Tensor(arange: n).unsqueezed(1) .== Tensor(arange: columns ?? n)).to(dtype)
+    }
+
+    /// `count` powers of `base` whose exponents run evenly from `start` to `end`, both included.
+    public init(logspace start: Double, to end: Double, count: Int, base: Double = 10, dtype: DType = .float32) {
+        let exponents = Tensor(linspace: start, to: end, count: count, dtype: .float64)
+        self = pow(Tensor(base, dtype: .float64), exponents).to(dtype)
     }
 
     /// One-hot rows: `labels [...]` gives `[..., classes]`.
@@ -95,6 +101,7 @@ extension Tensor {
     /// The tensor on another device.
     public func to(device: Device) -> Tensor {
         if device == self.device { return self }
+        if isBatched { return lifted { x, _ in x.to(device: device) } }
         let dense = raw.contiguous()
         let out = RawTensor(dense.layout, dtype, device)
         (device.kind == .cpu ? raw.backend : out.backend).copy(dense, to: out)

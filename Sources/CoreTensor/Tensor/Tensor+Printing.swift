@@ -7,6 +7,7 @@
 extension Tensor: CustomStringConvertible {
     /// The elements in rows, large tensors summarised, then shape and type: `Tensor([[1, 2], [3, 4]], float32)`.
     public var description: String {
+        if isBatched { return "Tensor(shape: \(shape), \(dtype), one example of vmap)" }
         let edge = count > 1000 ? 3 : Tensor.wholeAxis
         let shown = summarised(edge)
         var lines: [String] = []
@@ -52,7 +53,13 @@ extension Tensor: CustomStringConvertible {
             }
         }
         if dtype == .bool { return (part.scalars(Bool.self).map { "\($0)" }, part.shape) }
-        if !dtype.isFloatingPoint { return (part.scalars(Int.self).map { "\($0)" }, part.shape) }
+        if dtype.isComplex {
+            let parts = part.viewAsReal
+            let re = Self.format(parts[TensorIndex.ellipsis, 0].scalars(Double.self)),
+                im = Self.format(parts[TensorIndex.ellipsis, 1].scalars(Double.self))
+            return (zip(re, im).map { $1.hasPrefix("-") ? "\($0)\($1)i" : "\($0)+\($1)i" }, part.shape)
+        }
+        if dtype.isInteger { return (part.scalars(Int.self).map { "\($0)" }, part.shape) }
         return (Self.format(part.scalars(Double.self)), part.shape)
     }
 

@@ -5,23 +5,39 @@
 /// else can see copies it first, so `var b = a; b += 1` never changes `a`, and nothing that an operation saved for its
 /// gradient can be altered later.
 public struct Tensor: @unchecked Sendable {
-    /// The elements without the tape: what backends work on.
-    public internal(set) var raw: RawTensor
+    /// The elements in memory; where ``vmap`` hides axes, they come first.
+    var physical: RawTensor
     /// The node that produced this tensor, or the leaf that collects its gradient; nil where nothing is recorded.
     var node: Node?
     var outputIndex: Int = 0
+    /// The axes that running `vmap`s hide; nil outside.
+    var batch: BatchAxes?
+
+    /// The elements without the tape: what backends work on. Traps inside `vmap`, where an operation has to say first how it
+    /// treats the hidden axes.
+    @inline(__always)
+    public internal(set) var raw: RawTensor {
+        _read {
+            if batch != nil { failBatched() }
+            yield physical
+        }
+        _modify {
+            if batch != nil { failBatched() }
+            yield &physical
+        }
+    }
 
     /// A tensor of the given elements that no operation has recorded.
     @inline(__always)
     public init(raw: RawTensor) {
-        self.raw = raw
+        physical = raw
         node = nil
     }
 
     /// A tensor that is output `outputIndex` of `node`. For operations that record themselves; see ``record(_:_:_:)``.
     @inline(__always)
     public init(raw: RawTensor, node: Node?, outputIndex: Int = 0) {
-        self.raw = raw
+        physical = raw
         self.node = node
         self.outputIndex = outputIndex
     }
@@ -29,19 +45,19 @@ public struct Tensor: @unchecked Sendable {
     // MARK: What it is
 
     /// Sizes per axis, outermost first; `[]` for a scalar.
-    public var shape: Shape { raw.layout.shape }
+    public var shape: Shape { batch == nil ? physical.layout.shape : logicalShape }
     /// Elements to step over, per axis.
-    public var strides: [Int] { raw.layout.strides }
+    public var strides: [Int] { Array(physical.layout.strides.dropFirst(hiddenAxes)) }
     /// The number of axes.
-    public var rank: Int { raw.layout.shape.count }
+    public var rank: Int { physical.layout.shape.count - hiddenAxes }
     /// The number of elements.
-    public var count: Int { raw.layout.count }
+    public var count: Int { batch == nil ? physical.layout.count : logicalShape.reduce(1, *) }
     /// The type of the elements; ``to(_:)`` converts.
-    public var dtype: DType { raw.dtype }
+    public var dtype: DType { physical.dtype }
     /// Where the elements live; ``to(device:)`` moves them.
-    public var device: Device { raw.device }
+    public var device: Device { physical.device }
     /// Whether the elements are dense in row-major order.
-    public var isContiguous: Bool { raw.layout.isContiguous }
+    public var isContiguous: Bool { physical.layout.isContiguous }
 
     // MARK: Tape
 
@@ -53,7 +69,7 @@ public struct Tensor: @unchecked Sendable {
             if newValue == (node != nil) { return }
             if newValue {
                 checkDifferentiable("requiresGrad")
-                node = LeafNode(raw)
+                node = LeafNode(physical)
             } else {
                 if !isLeaf { fail("requiresGrad", "only a leaf can stop requiring a gradient; use detached()") }
                 node = nil
@@ -90,7 +106,11 @@ public struct Tensor: @unchecked Sendable {
     }
 
     /// The same values without history; shares storage until either is written.
-    public func detached() -> Tensor { Tensor(raw: raw) }
+    public func detached() -> Tensor {
+        var copy = Tensor(raw: physical)
+        copy.batch = batch
+        return copy
+    }
 
     /// A leaf with the same values (and storage, until either is written) that requires a gradient.
     public func asLeaf() -> Tensor {
@@ -100,10 +120,13 @@ public struct Tensor: @unchecked Sendable {
     }
 
     /// The same value as a new point of the history: gradients with respect to it are its own.
-    public func aliased() -> Tensor { record(raw, self) { IdentityBackward() } }
+    public func aliased() -> Tensor {
+        if isBatched { return lifted { x, _ in x.aliased() } }
+        return record(raw, self) { IdentityBackward() }
+    }
 
     func checkDifferentiable(_ operation: String) {
-        if !dtype.isFloatingPoint {
+        if !dtype.isDifferentiable {
             fail(operation, "\(dtype) has no gradient; convert with to(.float32)")
         }
     }
@@ -112,7 +135,8 @@ public struct Tensor: @unchecked Sendable {
 
     /// Itself if dense, otherwise a dense copy.
     public func contiguous() -> Tensor {
-        if raw.layout.isContiguous { return self }
+        if physical.layout.isContiguous { return self }
+        if isBatched { return lifted { x, _ in x.contiguous() } }
         return record(raw.denseCopy(), self) { IdentityBackward() }
     }
 
@@ -147,5 +171,5 @@ public struct Tensor: @unchecked Sendable {
     }
 
     /// Whether two tensors see the same storage (which neither can notice otherwise).
-    public func sharesStorage(with other: Tensor) -> Bool { raw.storage === other.raw.storage }
+    public func sharesStorage(with other: Tensor) -> Bool { physical.storage === other.physical.storage }
 }

@@ -9,8 +9,15 @@ public protocol TensorScalar: TensorElements, Sendable {
     var asDouble: Double { get }
     /// The value as an integer element takes it: fractions are cut towards zero.
     var asInt: Int { get }
+    /// The imaginary part; 0 for real numbers.
+    var asImaginary: Double { get }
     /// The type this number takes as an operand of a tensor of type `dtype`: that type where it can hold the number's kind.
     static func dtypeBeside(_ dtype: DType) -> DType
+}
+
+extension TensorScalar {
+    /// 0.
+    public var asImaginary: Double { 0 }
 }
 
 extension TensorScalar where Self: BinaryInteger {
@@ -27,8 +34,8 @@ extension TensorScalar where Self: BinaryFloatingPoint {
     public var asDouble: Double { Double(self) }
     /// Cut towards zero; 0 for NaN, infinities and what no `Int` can hold.
     public var asInt: Int { Int(exactly: self.rounded(.towardZero)) ?? 0 }
-    /// The tensor's own type if it is a float; `float32` beside integers and bools.
-    public static func dtypeBeside(_ dtype: DType) -> DType { dtype.isFloatingPoint ? dtype : .float32 }
+    /// The tensor's own type if it is a float or complex; `float32` beside integers and bools.
+    public static func dtypeBeside(_ dtype: DType) -> DType { dtype.isDifferentiable ? dtype : .float32 }
 }
 
 extension Float: TensorScalar {

@@ -44,6 +44,7 @@ public struct Checkpoint {
         var stepCount: Int?
         /// Bit patterns, so that they come back exactly.
         var learningRates: [UInt64]?
+        var momenta: [UInt64?]?
         var scheduleStep: Int?
         var random: RandomGenerator.State?
         var dataPosition: Int?
@@ -57,7 +58,8 @@ public struct Checkpoint {
         for (name, tensor) in optimizer?.tensors ?? [:] { tensors["optimizer.\(name)"] = tensor }
         let header = Header(
             stepCount: optimizer?.stepCount, learningRates: optimizer?.learningRates.map(\.bitPattern),
-            scheduleStep: scheduleStep, random: random, dataPosition: dataPosition, facts: facts)
+            momenta: optimizer?.momenta.map { $0?.bitPattern }, scheduleStep: scheduleStep, random: random,
+            dataPosition: dataPosition, facts: facts)
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys  // the same state gives the same bytes
         let json = String(decoding: try encoder.encode(header), as: UTF8.self)
@@ -89,7 +91,8 @@ public struct Checkpoint {
         }
         if let stepCount = header.stepCount, let rates = header.learningRates {
             optimizer = Optimizer.State(
-                stepCount: stepCount, learningRates: rates.map(Double.init(bitPattern:)), tensors: state)
+                stepCount: stepCount, learningRates: rates.map(Double.init(bitPattern:)),
+                momenta: (header.momenta ?? []).map { $0.map(Double.init(bitPattern:)) }, tensors: state)
         }
         scheduleStep = header.scheduleStep
         random = header.random

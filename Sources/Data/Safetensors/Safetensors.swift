@@ -2,8 +2,8 @@ import CoreTensor
 import NN
 
 extension DType {
-    /// The format's name, and back.
-    var safetensorsName: String {
+    /// The format's name, and back; nil where it has none.
+    var safetensorsName: String? {
         switch self {
         case .float32: "F32"
         case .float64: "F64"
@@ -14,6 +14,10 @@ extension DType {
         case .int32: "I32"
         case .int64: "I64"
         case .bool: "BOOL"
+        case .complex64: "C64"
+        case .complex128: nil
+        case .float8E4M3: "F8_E4M3"
+        case .float8E5M2: "F8_E5M2"
         }
     }
 
@@ -84,9 +88,12 @@ public func saveSafetensors(_ tensors: [String: Tensor], to path: String, metada
     for (name, tensor) in sorted {
         let end = offset + tensor.count * tensor.dtype.byteCount
         if header.utf8.count > 1 { header += "," }
+        guard let type = tensor.dtype.safetensorsName else {
+            throw SafetensorsError("\(name) cannot be written: the format has no \(tensor.dtype)")
+        }
         let shape = tensor.shape.map(String.init).joined(separator: ",")
         header +=
-            "\(quoted(name)):{\"dtype\":\"\(tensor.dtype.safetensorsName)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
+            "\(quoted(name)):{\"dtype\":\"\(type)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
         offset = end
     }
     header += "}"

@@ -1,7 +1,7 @@
 import CoreTensor
 
 /// What batch and instance normalisation of one to three axes share: weight and bias per channel, and running statistics.
-public class RunningNorm: Module {
+public class RunningNorm: Module, RunningStatistics {
     /// The scale `[channels]`, which starts as 1; nil if the layer is not affine.
     public let weight: Parameter?
     /// The shift `[channels]`, which starts as 0; nil if there is none.
@@ -15,7 +15,7 @@ public class RunningNorm: Module {
     /// What is added to the variance before the root is taken.
     public let eps: Double
     /// How far running statistics move towards a batch's; nil: the mean of all batches so far.
-    public let momentum: Double?
+    public final var momentum: Double?
     let channels: Int
 
     fileprivate init(
@@ -32,11 +32,18 @@ public class RunningNorm: Module {
     }
 
     /// The running statistics as they stand.
-    public final var running: RunningStatistics? {
-        runningMean.flatMap { mean in runningVariance.map { RunningStatistics(mean: mean.value, variance: $0.value) } }
+    public final var running: ChannelStatistics? {
+        runningMean.flatMap { mean in runningVariance.map { ChannelStatistics(mean: mean.value, variance: $0.value) } }
     }
 
-    final func keep(_ running: RunningStatistics?) {
+    /// Mean 0, variance 1, no batches.
+    public final func resetRunningStatistics() {
+        if let runningMean { runningMean.value = Tensor(zerosLike: runningMean.value) }
+        if let runningVariance { runningVariance.value = Tensor(onesLike: runningVariance.value) }
+        if let batchesTracked { batchesTracked.value = Tensor(zerosLike: batchesTracked.value) }
+    }
+
+    final func keep(_ running: ChannelStatistics?) {
         guard let running else { return }
         runningMean?.value = running.mean
         runningVariance?.value = running.variance

@@ -7,7 +7,20 @@ import Testing
     /// PyTorch's operator samples: values, gradients and second-order gradients.
     @Test func operators() throws { try check("opinfo", atLeast: 690) { $0["kind"] as? String == "op" } }
 
-    private func check(_ suite: String, atLeast count: Int, where picks: ([String: Any]) -> Bool = { _ in true }) throws {
+    /// Trajectories of optimizers, clipping and loss scaling.
+    @Test func optimizers() throws { try check("optim", atLeast: 60) }
+
+    /// Losses composed of operators, one of them of a gradient, and losses as modules.
+    @Test func losses() throws {
+        try check("losses", atLeast: 4)
+        try check("modules", atLeast: 4) { ($0["module"] as? String ?? "").hasSuffix("Loss") }
+    }
+
+    /// Learning rates and momenta of every step.
+    @Test func schedules() throws { try check("sched", atLeast: 13) }
+
+    private func check(_ suite: String, atLeast count: Int, where picks: @escaping ([String: Any]) -> Bool = { _ in true }) throws
+    {
         let report = try ConformanceSuite.run(Goldens.manifests(suite), where: picks)
         for failure in report.failures { Issue.record("\(failure.name): \(failure.problem)") }
         print("\(suite): \(report.summary)")

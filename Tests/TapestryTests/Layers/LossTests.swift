@@ -27,6 +27,104 @@ import Testing
         #expect(nllLoss(logSoftmax(logits, axis: 1), labels, classAxis: 1).isClose(to: expected))
     }
 
+    /// Rows, spatial axes and one row; weights, ignored labels, smoothing: all agree with the same labels as probabilities.
+    @Test func probabilitiesAsTargets() {
+        let generator = RandomGenerator(seed: 43)
+        let logits = Tensor(normal: [2, 5, 3], dtype: .float64, generator: generator)
+        let labels = Tensor(integers: 0..<5, shape: [2, 3], generator: generator)
+        let oneHot = Tensor(oneHot: labels, classes: 5, dtype: .float64).permuted(0, 2, 1)
+        let weight = Tensor([0.5, 1, 2, 0.25, 3], dtype: .float64)
+        for reduction in [Reduction.none, .sum] {
+            for smoothing in [0.0, 0.3] {
+                let a = crossEntropy(
+                    logits, labels, weight: weight, labelSmoothing: smoothing, reduction: reduction, classAxis: 1)
+                let b = crossEntropy(
+                    logits, oneHot, weight: weight, labelSmoothing: smoothing, reduction: reduction, classAxis: 1)
+                #expect(smoothing > 0 || a.isClose(to: b, rtol: 1e-12))
+                #expect(a.shape == b.shape)
+            }
+        }
+        #expect(crossEntropy(logits, labels, classAxis: 1).isClose(to: crossEntropy(logits, oneHot, classAxis: 1), rtol: 1e-12))
+    }
+
+    /// PyTorch's own numbers of the weighted mean, by hand: Σ w_y l / Σ w_y over the labels that count.
+    @Test func weightedMean() {
+        let logs = logSoftmax(Tensor([[1.0, 2, 0.5], [0, -1, 1], [2, 2, 2]], dtype: .float64))
+        let weight = Tensor([1.0, 2, 4], dtype: .float64), labels = Tensor([1, 2, 0])
+        let l = nllLoss(logs, labels, reduction: .none).scalars(Double.self)
+        let found = nllLoss(logs, labels, weight: weight).item(Double.self)
+        #expect(Swift.abs(found - (2 * l[0] + 4 * l[1] + l[2]) / 7) < 1e-12)
+        let two = nllLoss(logs, labels, weight: weight, ignoreIndex: 0).item(Double.self)
+        #expect(Swift.abs(two - (2 * l[0] + 4 * l[1]) / 6) < 1e-12)
+        let infinite = nllLoss(Tensor([[-Double.infinity, 0]]), Tensor([0]), ignoreIndex: 0, reduction: .sum)
+        #expect(infinite.item(Double.self) == 0)
+    }
+
+    @Test func sequencesThatDoNotFit() {
+        let x = Tensor(normal: [3, 2, 4], dtype: .float64, generator: RandomGenerator(seed: 44)).asLeaf()
+        // Two equal labels need a blank between them: three steps at least.
+        let targets = Tensor([[1, 1], [2, 3]])
+        func loss(_ zero: Bool) -> Tensor {
+            ctcLoss(
+                logSoftmax(x), targets, inputLengths: [2, 3], targetLengths: [2, 2], reduction: .none, zeroInfinity: zero)
+        }
+        #expect(loss(false)[0].item(Double.self) == .infinity)
+        let kept = loss(true)
+        #expect(kept[0].item(Double.self) == 0 && kept[1].item(Double.self) > 0)
+        kept.sum().backward()
+        #expect(x.grad![TensorIndex.all, 0].isEqual(to: Tensor(zeros: [3, 4], dtype: .float64)))
+        #expect(x.grad!.isFinite.all().item(Bool.self))
+    }
+
+    /// A labelling's likelihood is the sum over all paths; of all labellings together it is 1.
+    @Test func alignmentsAddUp() {
+        let x = logSoftmax(Tensor(normal: [3, 3], dtype: .float64, generator: RandomGenerator(seed: 45)))
+        var total = 0.0
+        for first in 0..<3 {
+            for second in 0..<3 {
+                for third in 0..<3 {
+                    // Labels 1 and 2, 0 ends the sequence: every sequence once.
+                    let labels = [first, second, third].prefix { $0 > 0 }
+                    if ([first, second, third].dropFirst(labels.count).contains { $0 > 0 }) { continue }
+                    let targets = labels.isEmpty ? Tensor(zeros: [0], dtype: .int64) : Tensor(Array(labels))
+                    let loss = ctcLoss(
+                        x, targets, inputLengths: [3], targetLengths: [labels.count], reduction: .none)
+                    total += exp(-loss.item(Double.self))
+                }
+            }
+        }
+        #expect(Swift.abs(total - 1) < 1e-12)
+    }
+
+    @Test func information() {
+        let fair = Tensor([0.5, 0.5], dtype: .float64), sure = Tensor([1.0, 0], dtype: .float64)
+        func value(_ x: Tensor) -> Double { x.item(Double.self) }
+        #expect(value(entropy(fair, in: .bits)) == 1 && value(entropy(sure)) == 0)
+        #expect(value(jensenShannonDivergence(sure, Tensor([0.0, 1], dtype: .float64), in: .bits)) == 1)
+        #expect(value(klDivergence(of: sure, from: fair, in: .bits)) == 1)
+        #expect(value(klDivergence(of: fair, from: sure)) == .infinity)
+        #expect(Swift.abs(value(crossEntropy(of: fair, relativeTo: fair)) - log(2.0)) < 1e-15)
+        let independent = Tensor([[0.25, 0.25], [0.25, 0.25]], dtype: .float64)
+        #expect(Swift.abs(value(mutualInformation(independent))) < 1e-15)
+        #expect(Swift.abs(value(mutualInformation(Tensor([[0.5, 0], [0, 0.5]], dtype: .float64), in: .bits)) - 1) < 1e-12)
+        #expect(Swift.abs(value(informationGain(Tensor([[4, 0], [0, 4]]))) - 1) < 1e-12)
+        #expect(Swift.abs(value(informationGain(Tensor([[2, 2], [3, 3], [0, 0]])))) < 1e-12)
+        #expect(value(giniImpurity(Tensor([2, 2]))) == 0.5 && value(giniImpurity(Tensor([4, 0]))) == 0)
+        #expect(Swift.abs(value(perplexity(of: Tensor([0.25, 0.25, 0.25, 0.25], dtype: .float64))) - 4) < 1e-12)
+        #expect(Swift.abs(bitsPerToken(log(8.0)) - 3) < 1e-12 && Swift.abs(bitsPerByte(log(256.0), bytes: 2) - 4) < 1e-12)
+    }
+
+    @Test func lossesAsModules() {
+        let x = Tensor([[0.5, -1, 2]]), y = Tensor([[0.0, 1, 1]])
+        #expect(MSELoss()(x, y).isEqual(to: mseLoss(x, y)))
+        #expect(BCEWithLogitsLoss(positiveWeight: Tensor([2.0, 1, 1]))(x, y).item(Double.self) > 0)
+        let weighted = CrossEntropyLoss(weight: Tensor([1.0, 2, 3]), reduction: .sum)
+        #expect(weighted(x, Tensor([2])).isEqual(to: crossEntropy(x, Tensor([2]), weight: Tensor([1.0, 2, 3]), reduction: .sum)))
+        #expect(weighted.namedBuffers.map(\.name) == ["weight"])
+        let triplet = TripletMarginWithDistanceLoss(distance: { abs($0 - $1).sum(-1) }, margin: 2)
+        #expect(triplet(x, y, x).isEqual(to: tripletMarginLoss(x, y, x, margin: 2, p: 1, eps: 0)))
+    }
+
     /// Large logits neither overflow nor lose the loss.
     @Test func stability() {
         let logits = Tensor([[1000.0, 0], [-1000, 0]])

@@ -55,6 +55,21 @@
                 "token", "embedding: token id -1 at position 1 is out of range 0 ..< 5")
         }
 
+        @Test func labelsOfLosses() async throws {
+            try expect(
+                await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { Mistake.weightedLabel() },
+                "weightedLabel", "crossEntropy: label 3 at position 1 is out of range 0 ..< 3")
+            try expect(
+                await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { Mistake.likelihoodLabel() },
+                "likelihoodLabel", "nllLoss: label -1 at position 0 is out of range 0 ..< 3")
+            try expect(
+                await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { Mistake.sequenceLabel() },
+                "sequenceLabel", "ctcLoss: label 9 at position 1 is out of range 0 ..< 4")
+            try expect(
+                await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { Mistake.marginLabel() },
+                "marginLabel", "multilabelMarginLoss: label 3 at position 0 is out of range 0 ..< 3")
+        }
+
         @Test func theTape() async throws {
             // The line of the multiplication whose tensors are gone.
             try expect(
@@ -114,6 +129,18 @@
         }
         @inline(never) static func label() {
             _ = crossEntropy(Tensor(zeros: [2, 3]), Tensor([0, 3]))  // label
+        }
+        @inline(never) static func weightedLabel() {
+            _ = crossEntropy(Tensor(zeros: [2, 3]), Tensor([0, 3]), weight: Tensor(ones: [3]))  // weightedLabel
+        }
+        @inline(never) static func likelihoodLabel() {
+            _ = nllLoss(Tensor(zeros: [2, 3]), Tensor([-1, 0]))  // likelihoodLabel
+        }
+        @inline(never) static func sequenceLabel() {
+            _ = ctcLoss(Tensor(zeros: [5, 1, 4]), Tensor([[1, 9]]), inputLengths: [5], targetLengths: [2])  // sequenceLabel
+        }
+        @inline(never) static func marginLabel() {
+            _ = multilabelMarginLoss(Tensor(zeros: [3]), Tensor([3, -1, 7]))  // marginLabel
         }
         @inline(never) static func token() {
             _ = Embedding(5, 2)(Tensor([[0, -1]]))  // token

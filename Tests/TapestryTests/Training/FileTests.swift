@@ -19,14 +19,18 @@ import Testing
         var tensors: [String: Tensor] = [
             "empty": Tensor(zeros: [0, 3]), "scalar": Tensor(1.5), "view": Tensor(arange: 12).reshaped(3, 4).T,
         ]
-        for dtype in DType.allCases { tensors["of \(dtype)"] = (Tensor(arange: 7).reshaped(7, 1) - 2).to(dtype) }
+        for dtype in DType.allCases where dtype != .complex128 { tensors["of \(dtype)"] = (Tensor(arange: 7).reshaped(7, 1) - 2).to(dtype) }
         try saveSafetensors(tensors, to: path("all.safetensors"), metadata: ["note": "ümlaut \u{1F600} \\ \"quoted\""])
         let file = try SafetensorsFile(path("all.safetensors"))
         #expect(file.metadata["note"] == "ümlaut \u{1F600} \\ \"quoted\"")
         #expect(Set(file.names) == Set(tensors.keys))
         for (name, tensor) in tensors {
             let read = try file.tensor(name)
-            #expect(read.dtype == tensor.dtype && read.isEqual(to: tensor), "\(name)")
+            let same = tensor.dtype.isStorageOnly ? read.to(.float32).isEqual(to: tensor.to(.float32)) : read.isEqual(to: tensor)
+            #expect(read.dtype == tensor.dtype && same, "\(name)")
+        }
+        #expect(throws: SafetensorsError.self) {
+            try saveSafetensors(["z": Tensor(zeros: [1], dtype: .complex128)], to: path("complex.safetensors"))
         }
         #expect(try files() == ["all.safetensors"])
         // Written twice, the bytes are the same.

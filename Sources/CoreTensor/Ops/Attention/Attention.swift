@@ -11,7 +11,7 @@ final class AttentionBackward: Node, @unchecked Sendable {
     override func vjp(_ outputs: [Tensor?], needs: [Bool]) -> [Tensor?] {
         guard let g = outputs[0] else { return [nil, nil, nil] }
         let q = saved(0), k = saved(1), v = saved(2)
-        if isGradEnabled && [q, k, v, g].contains(where: \.requiresGrad) {
+        if g.isBatched || (isGradEnabled && [q, k, v, g].contains(where: \.requiresGrad)) {
             return composed(q, k, v, g)
         }
         let dq = denseAs(q), dk = denseAs(k), dv = denseAs(v)
@@ -78,6 +78,20 @@ private func attentionProbabilities(_ q: Tensor, _ k: Tensor, _ plan: AttentionP
     return softmax(scores.maskedFill(hidden, -1e30)).maskedFill(hidden, 0)
 }
 
+/// Inside `vmap`: the hidden axes join the batch axis.
+private func batchedAttention(
+    _ query: Tensor, _ key: Tensor, _ value: Tensor, _ mask: Tensor?, causal: Bool, scale: Double?
+) -> Tensor {
+    let scores = [query.shape[0], query.shape[1], query.shape[2], key.shape[2]]
+    return liftedTogether([query, key, value] + (mask.map { [$0.expanded(to: scores)] } ?? [])) { plain, hidden in
+        func joined(_ x: Tensor) -> Tensor { hidden == 0 ? x : x.reshaped([-1] + x.shape[(hidden + 1)...]) }
+        let out = scaledDotProductAttention(
+            joined(plain[0]), joined(plain[1]), joined(plain[2]), mask: plain.count > 3 ? joined(plain[3]) : nil,
+            causal: causal, scale: scale)
+        return out.reshaped(Array(plain[0].shape[..<(hidden + 1)]) + out.shape[1...])
+    }
+}
+
 /// softmax(q kᵀ · scale) v, by tiles: memory is linear in the sequence (after Dao et al., 2022).
 ///
 /// - `query [batch, heads, length, dim]`, `key` and `value` `[batch, kvHeads, keys, dim]`; `heads` is a multiple of `kvHeads`
@@ -96,6 +110,9 @@ public func scaledDotProductAttention(
         fail("attention", "query \(q), key \(k) and value \(v) do not fit: [batch, heads, length, dim]")
     }
     let plan = AttentionPlan(scale: scale ?? 1 / Double(q[3]).squareRoot(), causal: causal)
+    if [query, key, value].contains(where: \.isBatched) || mask?.isBatched == true {
+        return batchedAttention(query, key, value, mask, causal: causal, scale: scale)
+    }
     let isKernelType = query.dtype == .float32 || query.dtype == .float64
     if mask != nil || v[3] != q[3] || !isKernelType {
         let groups = q[1] / k[1]

@@ -6,13 +6,21 @@ private func withOperands(
     _ operation: String, _ x: Tensor, _ weight: Tensor, _ bias: Tensor?, rank: Int, outputs: Int,
     _ body: (_ x: Tensor, _ weight: Tensor, _ bias: Tensor?) -> Tensor
 ) -> Tensor {
-    if x.dtype != weight.dtype || (bias != nil && bias!.dtype != x.dtype) || x.dtype == .bool {
+    if x.dtype != weight.dtype || (bias != nil && bias!.dtype != x.dtype) || x.dtype == .bool || x.dtype.isStorageOnly {
         fail(
             operation,
             "input \(x.dtype), weight \(weight.dtype)\(bias.map { ", bias \($0.dtype)" } ?? ""): needs numbers of one type")
     }
     if let bias, bias.shape != [outputs] { fail(operation, "a bias of shape \(bias.shape); needs [\(outputs)]") }
-    requireSameDevice(operation, x.raw, weight.raw)
+    if x.device != weight.device { fail(operation, "an input on \(x.device) and a weight on \(weight.device); move one with to(device:)") }
+    if x.dtype.isComplex {
+        func part(_ x: Tensor, _ weight: Tensor, _ bias: Tensor?) -> Tensor {
+            withOperands(operation, x, weight, bias, rank: rank, outputs: outputs, body)
+        }
+        return complex(
+            real: part(x.real, weight.real, bias?.real) - part(x.imaginary, weight.imaginary, nil),
+            imaginary: part(x.real, weight.imaginary, bias?.imaginary) + part(x.imaginary, weight.real, nil))
+    }
     let type: DType = x.dtype == .float64 ? .float64 : x.dtype.isFloatingPoint ? .float32 : .int64
     let batched = x.rank == rank + 1 ? x.unsqueezed(0) : x
     let y = body(batched.to(type), weight.to(type), bias?.to(type)).to(x.dtype)

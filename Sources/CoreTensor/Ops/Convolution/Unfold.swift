@@ -18,13 +18,25 @@ final class FoldBackward: Node, @unchecked Sendable {
     override func vjp(_ g: Tensor, input: Int) -> Tensor? { unfoldColumns(g, plan, like: shape) }
 }
 
+/// Hidden axes of `vmap` in front make more samples.
+private func inSamples(_ x: Tensor, _ plan: ConvolutionPlan, _ body: (Tensor, ConvolutionPlan, [Int]) -> Tensor) -> Tensor {
+    x.lifted { x, hidden in
+        let sizes = Array(x.shape[..<hidden])
+        var all = plan
+        all.batch *= sizes.reduce(1, *)
+        return body(x, all, sizes)
+    }
+}
+
 private func unfoldColumns(_ x: Tensor, _ plan: ConvolutionPlan, like shape: Shape) -> Tensor {
+    if x.isBatched { return inSamples(x, plan) { unfoldColumns($0, $1, like: $2 + shape) } }
     let out = RawTensor(shape: shape, x.dtype, x.device)
     out.backend.unfold(x.raw.contiguous(), out, plan)
     return record(out, x) { UnfoldBackward(plan, x.shape) }
 }
 
 private func foldColumns(_ x: Tensor, _ plan: ConvolutionPlan, like shape: Shape) -> Tensor {
+    if x.isBatched { return inSamples(x, plan) { foldColumns($0, $1, like: $2 + shape) } }
     let out = RawTensor(shape: shape, x.dtype, x.device)
     out.backend.fold(x.raw.contiguous(), out, plan)
     return record(out, x) { FoldBackward(plan, x.shape) }

@@ -2,7 +2,9 @@
 class ActivationBackward: Node, @unchecked Sendable {
     final func fused(_ op: UnaryGradKernel, _ g: Tensor, _ composed: (Tensor) -> Tensor) -> Tensor {
         let s = saved(0)
-        if isGradEnabled && (s.requiresGrad || g.requiresGrad) { return g * composed(s) }
+        if g.isBatched || s.dtype.isComplex || (isGradEnabled && (s.requiresGrad || g.requiresGrad)) {
+            return g * conj(composed(s))
+        }
         let dense = s.raw.contiguous()
         let out = RawTensor(dense.layout, dense.dtype, dense.device)
         out.backend.unaryGrad(op, saved: dense, g.raw.broadcast(to: s.shape).contiguous(), out)

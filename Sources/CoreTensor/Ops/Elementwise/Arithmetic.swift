@@ -9,14 +9,14 @@ final class SubBackward: Node, @unchecked Sendable {
 }
 
 final class MulBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * saved(1 - input) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * conj(saved(1 - input)) }
 }
 
 final class DivBackward: Node, @unchecked Sendable {
     // d(a/b) = da / b - (a/b) db / b
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let b = saved(1)
-        return input == 0 ? g / b : -(g * saved(0) / (b * b))
+        return input == 0 ? g / conj(b) : -(g * conj(saved(0) / (b * b)))
     }
 }
 
@@ -25,9 +25,10 @@ final class PowBackward: Node, @unchecked Sendable {
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let a = saved(0), b = saved(1)
         if input == 0 {
-            return g * which(b .== 0, Tensor(zerosLike: b), b * pow(a, b - 1))
+            return g * conj(which(b .== 0, Tensor(zerosLike: b), b * pow(a, b - 1)))
         }
-        let slope = pow(a, b) * log(a)
+        let slope = conj(pow(a, b) * log(a))
+        if a.dtype.isComplex { return g * which(a .== 0, Tensor(zerosLike: slope), slope) }
         return g * which((a .== 0) .& (b .>= 0), Tensor(zerosLike: slope), slope)
     }
 }
@@ -37,6 +38,7 @@ extension Tensor {
     private static func arithmetic(
         _ name: String, _ op: BinaryKernel, _ lhs: Tensor, _ rhs: Tensor, _ make: (Tensor, Tensor) -> Node
     ) -> Tensor {
+        if lhs.isBatched || rhs.isBatched { return liftedBroadcast([lhs, rhs]) { arithmetic(name, op, $0[0], $0[1], make) } }
         var lhs = lhs, rhs = rhs
         if lhs.raw.dtype != rhs.raw.dtype { (lhs, rhs) = promoted(lhs, rhs) }
         if lhs.raw.dtype == .bool { return boolArithmetic(name, op, lhs, rhs) }
@@ -76,7 +78,7 @@ extension Tensor {
     /// Elementwise true quotient, broadcast; integers are divided as `float32`.
     public static func / (lhs: Tensor, rhs: Tensor) -> Tensor {
         var lhs = lhs, rhs = rhs
-        if !lhs.dtype.isFloatingPoint && !rhs.dtype.isFloatingPoint {
+        if !lhs.dtype.isDifferentiable && !rhs.dtype.isDifferentiable {
             (lhs, rhs) = (lhs.to(.float32), rhs.to(.float32))
         }
         return arithmetic("divide", .div, lhs, rhs) { a, b in
@@ -112,7 +114,7 @@ extension Tensor {
         _ op: BinaryKernel, _ lhs: inout Tensor, _ rhs: Tensor, _ plain: (Tensor, Tensor) -> Tensor
     ) {
         if lhs.node == nil && rhs.node == nil && lhs.dtype == rhs.dtype && lhs.dtype != .bool
-            && (op != .div || lhs.dtype.isFloatingPoint)
+            && !lhs.isBatched && !rhs.isBatched && (op != .div || lhs.dtype.isDifferentiable)
             && lhs.raw.isContiguous && lhs.raw.isUniquelyReferenced() && lhs.device == rhs.device
             && (lhs.shape == rhs.shape || broadcastShape(lhs.shape, rhs.shape) == lhs.shape)
         {
@@ -142,7 +144,9 @@ extension Tensor {
 
 /// Elementwise power `a^b`, broadcast. Negative bases with fractional exponents give NaN.
 public func pow(_ base: Tensor, _ exponent: Tensor) -> Tensor {
+    if base.isBatched || exponent.isBatched { return liftedBroadcast([base, exponent]) { pow($0[0], $0[1]) } }
     let (a, b) = promoted(base, exponent)
+    if a.dtype == .bool { return a .| .!b }
     return record(binaryForward("pow", .pow, a.raw, b.raw), a, b) {
         let node = PowBackward()
         node.save(a)

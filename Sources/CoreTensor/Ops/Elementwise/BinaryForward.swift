@@ -30,6 +30,7 @@ func requireSameDevice(_ operation: String, _ a: RawTensor, _ b: RawTensor) {
 
 @inline(__always)
 func binaryForward(_ operation: String, _ op: BinaryKernel, _ a: RawTensor, _ b: RawTensor) -> RawTensor {
+    if a.dtype.rawValue > DType.bool.rawValue { checkKernelType(operation, op, a.dtype) }
     if Layout.sameShape(a.layout, b.layout) && a.layout.isContiguous && b.layout.isContiguous
         && a.device.kind == .cpu && b.device.kind == .cpu
     {
@@ -38,6 +39,14 @@ func binaryForward(_ operation: String, _ op: BinaryKernel, _ a: RawTensor, _ b:
         return out
     }
     return binaryBroadcast(operation, op, a, b)
+}
+
+/// Stops where a kernel has no form for a type.
+@inline(never)
+func checkKernelType(_ operation: String, _ op: BinaryKernel, _ dtype: DType) {
+    if dtype.isStorageOnly || (dtype.isComplex && !op.takesComplex) {
+        fail(operation, "\(dtype) numbers have no such operation; convert with to(_:)")
+    }
 }
 
 @inline(never)
@@ -53,7 +62,7 @@ private func binaryBroadcast(_ operation: String, _ op: BinaryKernel, _ a: RawTe
 /// Both operands in the type they are computed in.
 @inline(__always)
 func promoted(_ a: Tensor, _ b: Tensor) -> (Tensor, Tensor) {
-    if a.raw.dtype == b.raw.dtype { return (a, b) }
+    if a.dtype == b.dtype { return (a, b) }
     let dtype = a.dtype.promoted(with: b.dtype)
     return (a.to(dtype), b.to(dtype))
 }
@@ -62,20 +71,25 @@ func promoted(_ a: Tensor, _ b: Tensor) -> (Tensor, Tensor) {
 @inline(__always)
 func weakScalar<S: TensorScalar>(_ value: S, beside x: Tensor) -> Tensor {
     let dtype = S.dtypeBeside(x.dtype)
-    return Tensor(raw: scalarRaw(value.asDouble, value.asInt, dtype, x.device))
+    return Tensor(raw: scalarRaw(value.asDouble, value.asInt, value.asImaginary, dtype, x.device))
 }
 
-func scalarRaw(_ value: Double, _ integer: Int, _ dtype: DType, _ device: Device) -> RawTensor {
+func scalarRaw(_ value: Double, _ integer: Int, _ imaginary: Double = 0, _ dtype: DType, _ device: Device) -> RawTensor {
     let out = RawTensor(.scalar, dtype, device)
-    withElement(value, integer, dtype) { out.backend.fill(out, $0) }
+    withElement(value, integer, imaginary, dtype) { out.backend.fill(out, $0) }
     return out
 }
 
 /// Calls `body` with one element of `dtype` in memory. Traps if an integer type cannot hold the value.
-func withElement<R>(_ value: Double, _ integer: Int, _ dtype: DType, _ body: (UnsafeRawPointer) -> R) -> R {
+func withElement<R>(
+    _ value: Double, _ integer: Int, _ imaginary: Double = 0, _ dtype: DType, _ body: (UnsafeRawPointer) -> R
+) -> R {
     func narrowed<T: FixedWidthInteger>(_ type: T.Type) -> T {
         guard let element = T(exactly: integer) else { fail("scalar", "\(integer) does not fit in \(dtype)") }
         return element
+    }
+    if imaginary != 0 && !dtype.isComplex && dtype != .bool {
+        fail("scalar", "a number with an imaginary part does not fit in \(dtype)")
     }
     func call<T>(_ element: T) -> R { withUnsafeBytes(of: element) { body($0.baseAddress!) } }
     switch dtype {
@@ -87,6 +101,9 @@ func withElement<R>(_ value: Double, _ integer: Int, _ dtype: DType, _ body: (Un
     case .uint8: return call(narrowed(UInt8.self))
     case .int32: return call(narrowed(Int32.self))
     case .int64: return call(Int64(integer))
-    case .bool: return call(integer != 0 || (value != 0))
+    case .bool: return call(integer != 0 || value != 0 || imaginary != 0)
+    case .complex64: return call((Float(value), Float(imaginary)))
+    case .complex128: return call((value, imaginary))
+    case .float8E4M3, .float8E5M2: return call(HalfBits.float8(value, dtype))
     }
 }

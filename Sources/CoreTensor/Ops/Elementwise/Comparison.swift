@@ -12,7 +12,13 @@ infix operator .^ : LogicalDisjunctionPrecedence
 prefix operator .!
 
 private func compare(_ name: String, _ op: CompareKernel, _ a: Tensor, _ b: Tensor) -> Tensor {
+    if a.isBatched || b.isBatched {
+        return liftedBroadcast([a.detached(), b.detached()]) { compare(name, op, $0[0], $0[1]) }
+    }
     let (a, b) = promoted(a.detached(), b.detached())
+    if a.dtype.isStorageOnly || (a.dtype.isComplex && op != .equal && op != .notEqual) {
+        fail(name, "\(a.dtype) numbers have no order; convert with to(_:)")
+    }
     requireSameDevice(name, a.raw, b.raw)
     let shape = requireBroadcast(name, a.shape, b.shape)
     let out = RawTensor(shape: shape, .bool, a.device)
@@ -21,8 +27,9 @@ private func compare(_ name: String, _ op: CompareKernel, _ a: Tensor, _ b: Tens
 }
 
 private func logic(_ name: String, _ op: BinaryKernel, _ a: Tensor, _ b: Tensor) -> Tensor {
+    if a.isBatched || b.isBatched { return liftedBroadcast([a, b]) { logic(name, op, $0[0], $0[1]) } }
     let (a, b) = promoted(a, b)
-    if a.dtype.isFloatingPoint { fail(name, "needs bools or integers, not \(a.dtype)") }
+    if a.dtype != .bool && !a.dtype.isInteger { fail(name, "needs bools or integers, not \(a.dtype)") }
     return Tensor(raw: binaryForward(name, op, a.raw, b.raw))
 }
 
@@ -59,16 +66,23 @@ extension Tensor {
     public static func .| (a: Tensor, b: Tensor) -> Tensor { logic("or", .or, a, b) }
     /// Exclusive or: logical on bools, bitwise on integers.
     public static func .^ (a: Tensor, b: Tensor) -> Tensor { logic("xor", .xor, a, b) }
-    /// Logical not of bools.
+    /// Not: logical on bools, of all bits on integers.
     public static prefix func .! (a: Tensor) -> Tensor {
-        if a.dtype != .bool { fail("not", "needs bools, not \(a.dtype)") }
+        if a.isBatched { return a.lifted { a, _ in .!a } }
+        if a.dtype != .bool && !a.dtype.isInteger { fail("not", "needs bools or integers, not \(a.dtype)") }
         let x = a.raw.contiguous()
-        let out = RawTensor(x.layout, .bool, a.device)
+        let out = RawTensor(x.layout, a.dtype, a.device)
         out.backend.unary(.not, x, out)
         return Tensor(raw: out)
     }
 
     private func classified(_ op: ClassifyKernel) -> Tensor {
+        if isBatched { return lifted { x, _ in x.classified(op) } }
+        if dtype.isComplex {
+            let parts = detached().viewAsReal.classified(op)
+            return op == .isFinite ? parts.all(-1) : parts.any(-1)
+        }
+        if dtype.isStorageOnly { return to(.float32).classified(op) }
         let out = RawTensor(shape: shape, .bool, device)
         if dtype.isFloatingPoint {
             out.backend.classify(op, raw.contiguous(), out)
@@ -95,6 +109,9 @@ final class WhichBackward: Node, @unchecked Sendable {
 /// `a` where the condition holds, `b` elsewhere, all three broadcast (PyTorch's and NumPy's `where`, a Swift keyword).
 public func which(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
     if condition.dtype != .bool { fail("which", "the condition must be bool, not \(condition.dtype)") }
+    if condition.isBatched || a.isBatched || b.isBatched {
+        return liftedBroadcast([condition, a, b]) { which($0[0], $0[1], $0[2]) }
+    }
     let (a, b) = promoted(a, b)
     let shape = requireBroadcast("which", requireBroadcast("which", a.shape, b.shape), condition.shape)
     let out = RawTensor(shape: shape, a.dtype, a.device)
@@ -120,7 +137,7 @@ public func which<S: TensorScalar>(_ condition: Tensor, _ a: S, _ b: Tensor) -> 
 extension Tensor {
     /// `value` where the mask holds, the element itself elsewhere, broadcast together. The type stays this tensor's.
     public func maskedFill<S: TensorScalar>(_ mask: Tensor, _ value: S) -> Tensor {
-        let value = Tensor(raw: scalarRaw(value.asDouble, value.asInt, dtype, device))
+        let value = Tensor(raw: scalarRaw(value.asDouble, value.asInt, value.asImaginary, dtype, device))
         return which(mask, value, self)
     }
 }

@@ -1,7 +1,7 @@
 // Exponentials, logarithms and powers.
 
 final class ExpBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * saved(0) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * conj(saved(0)) }
 }
 
 /// e^x. Elementwise.
@@ -14,7 +14,7 @@ public func exp(_ x: Tensor) -> Tensor {
 }
 
 final class Exp2Backward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * saved(0) * 0.693147180559945309417 }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * conj(saved(0)) * 0.693147180559945309417 }
 }
 
 /// 2^x. Elementwise.
@@ -27,7 +27,7 @@ public func exp2(_ x: Tensor) -> Tensor {
 }
 
 final class Expm1Backward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * (saved(0) + 1) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * conj(saved(0) + 1) }
 }
 
 /// e^x - 1, accurate near 0. Elementwise.
@@ -40,7 +40,7 @@ public func expm1(_ x: Tensor) -> Tensor {
 }
 
 final class LogBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / saved(0) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / conj(saved(0)) }
 }
 
 /// Natural logarithm; -∞ at 0, NaN below. Elementwise.
@@ -53,7 +53,7 @@ public func log(_ x: Tensor) -> Tensor {
 }
 
 final class Log2Backward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / (saved(0) * 0.693147180559945309417) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / conj(saved(0) * 0.693147180559945309417) }
 }
 
 /// Logarithm to base 2. Elementwise.
@@ -66,7 +66,7 @@ public func log2(_ x: Tensor) -> Tensor {
 }
 
 final class Log10Backward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / (saved(0) * 2.30258509299404568402) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / conj(saved(0) * 2.30258509299404568402) }
 }
 
 /// Logarithm to base 10. Elementwise.
@@ -79,7 +79,7 @@ public func log10(_ x: Tensor) -> Tensor {
 }
 
 final class Log1pBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / (saved(0) + 1) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / conj(saved(0) + 1) }
 }
 
 /// ln(1 + x), accurate near 0. Elementwise.
@@ -92,7 +92,7 @@ public func log1p(_ x: Tensor) -> Tensor {
 }
 
 final class SqrtBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / (saved(0) * 2) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / conj(saved(0) * 2) }
 }
 
 /// Square root; the slope at 0 is ∞. Elementwise.
@@ -105,7 +105,7 @@ public func sqrt(_ x: Tensor) -> Tensor {
 }
 
 final class RsqrtBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * (saved(0) * saved(0) * saved(0)) * -0.5 }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * conj(saved(0) * saved(0) * saved(0)) * -0.5 }
 }
 
 /// 1 / √x. Elementwise.
@@ -118,7 +118,7 @@ public func rsqrt(_ x: Tensor) -> Tensor {
 }
 
 final class SquareBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * saved(0) * 2 }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * conj(saved(0)) * 2 }
 }
 
 /// x². Elementwise.
@@ -131,7 +131,7 @@ public func square(_ x: Tensor) -> Tensor {
 }
 
 final class ReciprocalBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { -(g * saved(0) * saved(0)) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { -(g * conj(saved(0) * saved(0))) }
 }
 
 /// 1 / x. Elementwise.

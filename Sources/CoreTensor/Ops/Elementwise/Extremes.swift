@@ -28,6 +28,7 @@ public func maximum<S: TensorScalar>(_ a: Tensor, _ b: S) -> Tensor { maximum(a,
 public func minimum<S: TensorScalar>(_ a: Tensor, _ b: S) -> Tensor { minimum(a, weakScalar(b, beside: a)) }
 
 private func extreme(_ name: String, _ op: BinaryKernel, _ a: Tensor, _ b: Tensor) -> Tensor {
+    if a.isBatched || b.isBatched { return liftedBroadcast([a, b]) { extreme(name, op, $0[0], $0[1]) } }
     let (a, b) = promoted(a, b)
     if a.dtype == .bool { return op == .max ? a .| b : a .& b }
     return record(binaryForward(name, op, a.raw, b.raw), a, b) {
@@ -47,6 +48,7 @@ final class RemainderBackward: Node, @unchecked Sendable {
 
 /// Remainder of division rounded towards minus infinity, with the sign of `b` (Python's `%`), broadcast.
 public func remainder(_ a: Tensor, _ b: Tensor) -> Tensor {
+    if a.isBatched || b.isBatched { return liftedBroadcast([a, b]) { remainder($0[0], $0[1]) } }
     let (a, b) = promoted(a, b)
     return record(binaryForward("remainder", .remainder, a.raw, b.raw), a, b) {
         let node = RemainderBackward()
@@ -56,11 +58,12 @@ public func remainder(_ a: Tensor, _ b: Tensor) -> Tensor {
     }
 }
 
-/// Quotient rounded towards minus infinity, broadcast. No derivative.
+/// Quotient rounded towards minus infinity, broadcast; the slope is 0.
 public func floorDivide(_ a: Tensor, _ b: Tensor) -> Tensor {
+    if a.isBatched || b.isBatched { return liftedBroadcast([a, b]) { floorDivide($0[0], $0[1]) } }
     let (a, b) = promoted(a, b)
-    checkNoGrad("floorDivide", a, b)
-    return Tensor(raw: binaryForward("floorDivide", .floorDivide, a.raw, b.raw))
+    if a.dtype == .bool { fail("floorDivide", "bools have no quotient; convert with to(.int64)") }
+    return record(binaryForward("floorDivide", .floorDivide, a.raw, b.raw), a, b) { ZeroSlopeBackward() }
 }
 
 final class Atan2Backward: Node, @unchecked Sendable {
@@ -73,7 +76,8 @@ final class Atan2Backward: Node, @unchecked Sendable {
 
 /// The angle of the point `(x, y)`, in radians, broadcast.
 public func atan2(_ y: Tensor, _ x: Tensor) -> Tensor {
-    let (y, x) = promoted(y.asFloatingPoint(), x.asFloatingPoint())
+    if y.isBatched || x.isBatched { return liftedBroadcast([y, x]) { atan2($0[0], $0[1]) } }
+    let (y, x) = promoted(y.asFloatingPoint("atan2"), x.asFloatingPoint("atan2"))
     return record(binaryForward("atan2", .atan2, y.raw, x.raw), y, x) {
         let node = Atan2Backward()
         node.save(y)
@@ -99,6 +103,9 @@ final class ClampBackward: Node, @unchecked Sendable {
 extension Tensor {
     /// Every element moved into `[low, high]`; NaN stays. Integers with a fraction as a bound become `float32`.
     public func clamped(min low: Double = -.infinity, max high: Double = .infinity) -> Tensor {
+        if isBatched { return lifted { x, _ in x.clamped(min: low, max: high) } }
+        if dtype.isComplex || dtype.isStorageOnly { fail("clamp", "\(dtype) numbers have no order; convert with to(_:)") }
+        if dtype == .bool { return to(.int64).clamped(min: low, max: high) }
         if !dtype.isFloatingPoint && [low, high].contains(where: { $0.isFinite && $0 != $0.rounded() }) {
             return to(.float32).clamped(min: low, max: high)
         }

@@ -1,7 +1,7 @@
 // Trigonometric and hyperbolic functions; angles in radians.
 
 final class SinBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * cos(saved(0)) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * conj(cos(saved(0))) }
 }
 
 /// Sine. Elementwise.
@@ -14,7 +14,7 @@ public func sin(_ x: Tensor) -> Tensor {
 }
 
 final class CosBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { -(g * sin(saved(0))) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { -(g * conj(sin(saved(0)))) }
 }
 
 /// Cosine. Elementwise.
@@ -27,7 +27,7 @@ public func cos(_ x: Tensor) -> Tensor {
 }
 
 final class TanBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * (saved(0) * saved(0) + 1) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * conj(saved(0) * saved(0) + 1) }
 }
 
 /// Tangent. Elementwise.
@@ -40,7 +40,7 @@ public func tan(_ x: Tensor) -> Tensor {
 }
 
 final class AsinBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * rsqrt(1 - saved(0) * saved(0)) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * conj(rsqrt(1 - saved(0) * saved(0))) }
 }
 
 /// Inverse sine, in [-π/2, π/2]. Elementwise.
@@ -53,7 +53,7 @@ public func asin(_ x: Tensor) -> Tensor {
 }
 
 final class AcosBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { -(g * rsqrt(1 - saved(0) * saved(0))) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { -(g * conj(rsqrt(1 - saved(0) * saved(0)))) }
 }
 
 /// Inverse cosine, in [0, π]. Elementwise.
@@ -66,7 +66,7 @@ public func acos(_ x: Tensor) -> Tensor {
 }
 
 final class AtanBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / (saved(0) * saved(0) + 1) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g / conj(saved(0) * saved(0) + 1) }
 }
 
 /// Inverse tangent, in (-π/2, π/2). Elementwise.
@@ -79,7 +79,7 @@ public func atan(_ x: Tensor) -> Tensor {
 }
 
 final class SinhBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * cosh(saved(0)) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * conj(cosh(saved(0))) }
 }
 
 /// Hyperbolic sine. Elementwise.
@@ -92,7 +92,7 @@ public func sinh(_ x: Tensor) -> Tensor {
 }
 
 final class CoshBackward: Node, @unchecked Sendable {
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * sinh(saved(0)) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g * conj(sinh(saved(0))) }
 }
 
 /// Hyperbolic cosine. Elementwise.

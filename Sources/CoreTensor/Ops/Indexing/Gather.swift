@@ -1,6 +1,7 @@
 /// Indices as dense int64, checked against an axis; negative ones trap (NumPy's wrap-around hides mistakes here).
 func checkedIndices(_ operation: String, _ index: Tensor, limit: Int, what: String) -> RawTensor {
     if !index.dtype.isInteger { fail(operation, "\(what) must be integers, not \(index.dtype)") }
+    let index = index.peeled
     let raw = index.detached().to(.int64).raw.contiguous()
     if let position = raw.backend.firstOutOfRange(raw, limit: limit) {
         let value = Tensor(raw: raw).reshaped([-1])[position].item(Int.self)
@@ -33,6 +34,19 @@ final class ScatterRowsBackward: Node, @unchecked Sendable {
 
 /// Rows summed into a table of zeros: the adjoint of ``embedding(_:_:paddingIndex:)``.
 func scatterRows(_ rows: Tensor, _ ids: Tensor, _ table: Shape) -> Tensor {
+    if rows.isBatched || ids.isBatched {
+        // The row of a larger table, one part of it for each example.
+        let examples = sizesOfLevels(unionOfLevels([rows, ids]), [rows, ids]).reduce(1, *)
+        return liftedTogether([rows, ids]) { plain, hidden in
+            let sizes = Array(plain[0].shape[..<hidden])
+            let flat = plain[1].reshaped([examples, -1])
+            let shifted = flat + (Tensor(arange: examples) * table[0]).unsqueezed(1)
+            return scatterRows(
+                plain[0].reshaped([examples * flat.shape[1], table[1]]), shifted.flattened(), [examples * table[0], table[1]]
+            )
+            .reshaped(sizes + table)
+        }
+    }
     let out = Tensor(zeros: table, dtype: rows.dtype, device: rows.device).raw
     out.backend.scatterAddRows(out, ids: ids.raw.contiguous(), rows.raw.contiguous())
     return record(out, rows) {
@@ -46,6 +60,22 @@ func scatterRows(_ rows: Tensor, _ ids: Tensor, _ table: Shape) -> Tensor {
 /// `paddingIndex` gets no gradient.
 public func embedding(_ ids: Tensor, _ table: Tensor, paddingIndex: Int? = nil) -> Tensor {
     if table.rank != 2 { fail("embedding", "the table must be [vocabulary, width], not \(table.shape)") }
+    if table.isBatched || ids.isBatched {
+        if !table.isBatched { return ids.lifted { ids, _ in embedding(ids, table, paddingIndex: paddingIndex) } }
+        return liftedTogether([ids, table]) { plain, hidden in
+            let sizes = Array(plain[1].shape[..<hidden]), rows = table.shape[0], width = table.shape[1]
+            let examples = sizes.reduce(1, *)
+            _ = checkedIndices("embedding", plain[0], limit: rows, what: "token id")
+            let flat = plain[0].to(.int64).reshaped([examples, ids.count])
+            let shifted = flat + (Tensor(arange: examples) * rows).unsqueezed(1)
+            var all = plain[1]
+            if let paddingIndex {  // no gradient for that row
+                let keep = Tensor(oneHot: Tensor(paddingIndex), classes: rows, dtype: .bool).unsqueezed(-1)
+                all = which(keep, all.detached(), all)
+            }
+            return embedding(shifted, all.reshaped([examples * rows, width])).reshaped(sizes + ids.shape + [width])
+        }
+    }
     let index = checkedIndices("embedding", ids, limit: table.shape[0], what: "token id")
     let out = RawTensor(shape: ids.shape + [table.shape[1]], table.dtype, table.device)
     out.backend.gatherRows(table.raw.contiguous(), ids: index, out)
@@ -79,6 +109,11 @@ final class ScatterAddBackward: Node, @unchecked Sendable {
 /// Elements added into zeros of `shape` at the places that `index` names along `axis`: the adjoint of
 /// ``Tensor/gathered(axis:index:)``; the other axes of `index` and `shape` agree.
 func scatterAdd(_ x: Tensor, axis: Int, index: Tensor, into shape: Shape) -> Tensor {
+    if x.isBatched || index.isBatched {
+        return liftedTogether([x, index]) { plain, hidden in
+            scatterAdd(plain[0], axis: axis + hidden, index: plain[1], into: Array(plain[0].shape[..<hidden]) + shape)
+        }
+    }
     let out = Tensor(zeros: shape, dtype: x.dtype, device: x.device).raw
     out.backend.scatterAdd(
         x.raw.contiguous(), index: index.raw.contiguous(), out, outputView: AxisView(shape, axis: axis),
@@ -108,6 +143,9 @@ extension Tensor {
             if index.shape[other] < shape[other] {
                 source = source.narrowed(axis: other, start: 0, length: index.shape[other])
             }
+        }
+        if source.isBatched || index.isBatched {
+            return liftedTogether([source, index]) { plain, hidden in plain[0].gathered(axis: axis + hidden, index: plain[1]) }
         }
         let checked = checkedIndices("gather", index, limit: shape[axis], what: "index")
         let x = source.raw.contiguous()

@@ -53,6 +53,10 @@ extension Tensor {
 
     /// ``subscript(_:)`` with the indices in an array.
     public func slice(_ indices: [TensorIndex]) -> Tensor {
+        if indices.contains(where: \.isTensor) { return advanced(indices) }
+        if isBatched {
+            return lifted { x, hidden in x.slice([TensorIndex](repeating: .all, count: hidden) + indices) }
+        }
         let region = SliceRegion(raw, indices)
         return record(raw.view(region.layout, offset: region.offset), self) { SliceBackward(shape, indices) }
     }
@@ -65,7 +69,22 @@ extension Tensor {
     }
 
     mutating func assign(_ indices: [TensorIndex], _ value: Tensor) {
+        if indices.contains(where: \.isTensor) {
+            let written = replacing(indices, with: value, accumulate: false)
+            self = written
+            return
+        }
         let value = value.to(dtype)
+        if isBatched || value.isBatched {
+            let part = SliceRegion(Tensor(zeros: [], dtype: dtype).expanded(to: shape).raw, indices).layout.shape
+            if broadcastShape(value.shape, part) != part {
+                fail("subscript", "a value of shape \(value.shape) does not broadcast to the part's shape \(part)")
+            }
+            self = liftedTogether([self, value.expanded(to: part)]) { plain, hidden in
+                plain[0].replacing([TensorIndex](repeating: .all, count: hidden) + indices, with: plain[1])
+            }
+            return
+        }
         let partShape = SliceRegion(raw, indices).layout.shape
         if broadcastShape(value.shape, partShape) != partShape {
             fail("subscript", "a value of shape \(value.shape) does not broadcast to the part's shape \(partShape)")
@@ -104,6 +123,7 @@ extension Tensor {
     public func split(sizes: [Int], axis: Int = 0) -> [Tensor] {
         let axis = resolveAxis("split", axis, rank: rank)
         if sizes.reduce(0, +) != shape[axis] { fail("split", "\(sizes) does not add up to axis \(axis) of \(shape)") }
+        if isBatched { return liftedAll { x, hidden in x.split(sizes: sizes, axis: axis + hidden) } }
         var start = 0
         let parts = sizes.map { size in
             defer { start += size }

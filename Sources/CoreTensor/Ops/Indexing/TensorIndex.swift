@@ -8,6 +8,8 @@ public enum TensorIndex: Sendable {
     case newAxis
     /// All the axes that the other indices leave; at most one in a subscript.
     case ellipsis
+    /// Positions on an axis (integers, negative ones from the end), or a mask over as many axes as it has (bools).
+    case tensor(Tensor)
 
     /// The whole axis.
     public static let all = TensorIndex.slice(from: nil, to: nil, step: 1)
@@ -17,7 +19,11 @@ public enum TensorIndex: Sendable {
     }
 }
 
-/// What may stand in a subscript: integers, ranges and ``TensorIndex``.
+extension TensorIndex {
+    var isTensor: Bool { if case .tensor = self { true } else { false } }
+}
+
+/// What may stand in a subscript: integers, ranges, tensors and ``TensorIndex``.
 public protocol TensorIndexConvertible {
     /// The index that this stands for.
     var tensorIndex: TensorIndex { get }
@@ -67,6 +73,7 @@ struct SliceRegion: Sendable {
             case .at, .slice: rankUsed += 1
             case .ellipsis: ellipses += 1
             case .newAxis: break
+            case .tensor: fail("subscript", "a tensor index where only positions and ranges may stand")
             }
         }
         let shape = raw.shape
@@ -85,6 +92,7 @@ struct SliceRegion: Sendable {
         }
         for index in indices {
             switch index {
+            case .tensor: break
             case .newAxis:
                 outShape.append(1)
                 outStrides.append(0)

@@ -29,6 +29,10 @@ public func linear(_ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil) -> Tens
     if let bias, bias.shape != [weight.shape[0]] {
         fail("linear", "a bias of shape \(bias.shape) does not fit a weight of shape \(weight.shape); needs [\(weight.shape[0])]")
     }
+    if x.isBatched || weight.isBatched || bias?.isBatched == true {
+        let product = matmul(x, weight.transposed())
+        return bias.map { product + $0 } ?? product
+    }
     guard x.dtype == weight.dtype, bias == nil || bias!.dtype == x.dtype,
         x.dtype == .float32 || x.dtype == .float64
     else {

@@ -83,6 +83,7 @@ final class MatMulBackward: Node, @unchecked Sendable {
     // da = g bᵀ, db = aᵀ g; the engine sums over broadcast batch axes.
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let a = saved(0), b = saved(1)
+        if g.isBatched { return input == 0 ? matmul(g, b.transposed()) : matmul(a.transposed(), g) }
         if input == 0 { return matmul2(g, b.transposed()) }
         if b.rank == 2 && a.rank > 2 {
             let rows = a.shape.last!
@@ -118,6 +119,8 @@ public func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
     {
         fail("matmul", "batch axes do not broadcast: \(a.shape) · \(b.shape)")
     }
+    if a.dtype.isComplex { return complexMatmul(a, b) }
+    if a.isBatched || b.isBatched { return batchedMatmul(a, b) }
     requireSameDevice("matmul", a.raw, b.raw)
     switch a.dtype {
     case .float32, .float64, .int64: break
@@ -130,6 +133,23 @@ public func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
     if b.rank == 1 { shape.removeLast() }
     if a.rank == 1 { shape.remove(at: shape.count - (b.rank == 1 ? 1 : 2)) }
     return product.reshaped(shape)
+}
+
+/// Inside `vmap`: hidden axes are batch axes, and a matrix without them meets all examples in one product.
+private func batchedMatmul(_ a: Tensor, _ b: Tensor) -> Tensor {
+    if !b.isBatched && b.rank <= 2 && a.rank >= 2 { return a.lifted { a, _ in matmul(a, b) } }
+    let left = a.rank == 1 ? a.unsqueezed(0) : a, right = b.rank == 1 ? b.unsqueezed(1) : b
+    let product = liftedBroadcast([left, right]) { matmul($0[0], $0[1]) }
+    var shape = product.shape
+    if b.rank == 1 { shape.removeLast() }
+    if a.rank == 1 { shape.remove(at: shape.count - (b.rank == 1 ? 1 : 2)) }
+    return product.reshaped(shape)
+}
+
+/// By four real products.
+private func complexMatmul(_ a: Tensor, _ b: Tensor) -> Tensor {
+    let ar = a.real, ai = a.imaginary, br = b.real, bi = b.imaginary
+    return complex(real: matmul(ar, br) - matmul(ai, bi), imaginary: matmul(ar, bi) + matmul(ai, br))
 }
 
 infix operator • : MultiplicationPrecedence

@@ -34,7 +34,7 @@ public func batchNormWithStatistics(
 }
 
 /// What training keeps of the batches' statistics for evaluation.
-public struct RunningStatistics: Sendable {
+public struct ChannelStatistics: Sendable {
     /// Mean and variance (with Bessel's correction) per channel, `[channels]`.
     public var mean, variance: Tensor
 
@@ -55,7 +55,7 @@ public struct RunningStatistics: Sendable {
 /// Batch normalisation as a layer does it: in training with the batch's statistics, towards which `running` (if any) moves by
 /// `momentum`; otherwise with `running`. Shapes as in ``batchNormWithStatistics(_:weight:bias:eps:)``.
 public func batchNorm(
-    _ x: Tensor, running: inout RunningStatistics?, weight: Tensor? = nil, bias: Tensor? = nil, training: Bool,
+    _ x: Tensor, running: inout ChannelStatistics?, weight: Tensor? = nil, bias: Tensor? = nil, training: Bool,
     momentum: Double = 0.1, eps: Double = 1e-5
 ) -> Tensor {
     if x.rank == 1 && x.count == 0 { return x }

@@ -17,7 +17,7 @@ final class ChannelNormBackward: Node, @unchecked Sendable {
         guard let g = outputs[0] else { return needs.map { _ in nil } }
         let x = saved(0)
         let weight = hasWeight ? saved(3) : nil
-        if isGradEnabled && (x.requiresGrad || g.requiresGrad || weight?.requiresGrad == true) {
+        if g.isBatched || (isGradEnabled && (x.requiresGrad || g.requiresGrad || weight?.requiresGrad == true)) {
             return composed(x, weight, g)
         }
         let dense = x.raw.contiguous()
@@ -64,6 +64,17 @@ final class ChannelNormBackward: Node, @unchecked Sendable {
 func channelNorm(
     _ x: Tensor, weight: Tensor?, bias: Tensor?, fixed: (mean: Tensor, variance: Tensor)?, _ plan: ChannelNormPlan
 ) -> (output: Tensor, mean: Tensor, variance: Tensor) {
+    if [x, weight, bias, fixed?.mean, fixed?.variance].contains(where: { $0?.isBatched == true }) {
+        let inputs = [x, weight, bias, fixed?.mean, fixed?.variance].compactMap { $0 }
+        let all = loopedAll(plan.groups == 0 ? "batchNorm" : "groupNorm", inputs) { parts in
+            var rest = parts[1...]
+            let w = weight == nil ? nil : rest.removeFirst(), b = bias == nil ? nil : rest.removeFirst()
+            let statistics = fixed == nil ? nil : (mean: rest.removeFirst(), variance: rest.removeFirst())
+            let (y, mean, variance) = channelNorm(parts[0], weight: w, bias: b, fixed: statistics, plan)
+            return [y, mean, variance]
+        }
+        return (all[0], all[1], all[2])
+    }
     let dense = x.raw.contiguous()
     let out = RawTensor(dense.layout, x.dtype, x.device)
     let mean = fixed?.mean.raw.contiguous() ?? RawTensor(shape: [plan.sets], x.dtype, x.device)

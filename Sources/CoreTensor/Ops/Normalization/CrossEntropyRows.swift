@@ -10,7 +10,7 @@ final class CrossEntropyBackward: Node, @unchecked Sendable {
     // g (softmax(x) - target), row by row; ignored rows get 0
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let x = saved(0), labels = saved(1)
-        if isGradEnabled && (x.requiresGrad || g.requiresGrad) {
+        if g.isBatched || (isGradEnabled && (x.requiresGrad || g.requiresGrad)) {
             let classes = x.shape[1]
             let column = labels.unsqueezed(1)
             let hit = (Tensor(arange: classes, device: x.device) .== column).to(x.dtype)
@@ -38,6 +38,13 @@ public func crossEntropyRows(
     }
     let classes = logits.shape[1]
     if !labels.dtype.isInteger { fail("crossEntropy", "labels must be integers, not \(labels.dtype)") }
+    if logits.isBatched || labels.isBatched {
+        return liftedTogether([logits, labels]) { plain, hidden in
+            crossEntropyRows(
+                plain[0].reshaped([-1, classes]), plain[1].flattened(), ignoreIndex: ignoreIndex, labelSmoothing: labelSmoothing
+            ).reshaped(plain[1].shape)
+        }
+    }
     let ids = labels.detached().to(.int64)
     // Ignored labels pass the range check as class 0.
     _ = checkedIndices(

@@ -32,14 +32,14 @@ public func groupNormWithStatistics(
 /// Instance normalisation (Ulyanov et al., 2016): (x - mean) / √(variance + eps) over the places of each sample's channel, then
 /// · weight + bias per channel. `x [batch, channels, ...]`; `weight` and `bias` are `[channels]`. Traps if a channel has but one place.
 public func instanceNorm(_ x: Tensor, weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5) -> Tensor {
-    var running: RunningStatistics?
+    var running: ChannelStatistics?
     return instanceNorm(x, running: &running, weight: weight, bias: bias, useInputStatistics: true, eps: eps)
 }
 
 /// Instance normalisation that keeps `running` statistics: averages over the batch of the samples' means and variances, towards which
 /// it moves by `momentum`. Unless `useInputStatistics`, the running statistics normalise.
 public func instanceNorm(
-    _ x: Tensor, running: inout RunningStatistics?, weight: Tensor? = nil, bias: Tensor? = nil, useInputStatistics: Bool,
+    _ x: Tensor, running: inout ChannelStatistics?, weight: Tensor? = nil, bias: Tensor? = nil, useInputStatistics: Bool,
     momentum: Double = 0.1, eps: Double = 1e-5
 ) -> Tensor {
     if !useInputStatistics {

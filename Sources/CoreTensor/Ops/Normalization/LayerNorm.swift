@@ -13,7 +13,7 @@ final class LayerNormBackward: Node, @unchecked Sendable {
         guard let g = outputs[0] else { return needs.map { _ in nil } }
         let x = saved(0)
         let weight = hasWeight ? saved(3) : nil
-        if isGradEnabled && (x.requiresGrad || g.requiresGrad || weight?.requiresGrad == true) {
+        if g.isBatched || (isGradEnabled && (x.requiresGrad || g.requiresGrad || weight?.requiresGrad == true)) {
             return composed(x, weight, g, needs)
         }
         let dense = x.raw.contiguous()
@@ -49,6 +49,11 @@ final class LayerNormBackward: Node, @unchecked Sendable {
 /// `x [..., width]`, `weight` and `bias` `[width]`.
 public func layerNorm(_ x: Tensor, weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5) -> Tensor {
     checkNormalized("layerNorm", x, weight, bias)
+    if weight?.isBatched == true || bias?.isBatched == true {
+        let h = layerNorm(x, eps: eps), scaled = weight.map { h * $0 } ?? h
+        return bias.map { scaled + $0 } ?? scaled
+    }
+    if x.isBatched { return x.lifted { x, _ in layerNorm(x, weight: weight, bias: bias, eps: eps) } }
     let dense = x.raw.contiguous()
     let statistics: DType = x.dtype == .float64 ? .float64 : .float32
     let mean = RawTensor(shape: Array(x.shape.dropLast()) + [1], statistics, x.device)

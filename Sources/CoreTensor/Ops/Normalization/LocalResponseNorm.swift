@@ -4,7 +4,7 @@ public func localResponseNorm(_ x: Tensor, size: Int, alpha: Double = 1e-4, beta
     if x.rank < 3 { fail("localResponseNorm", "an input of shape \(x.shape); needs [batch, channels, places...]") }
     if size < 1 { fail("localResponseNorm", "\(size) channels; needs at least 1") }
     if x.count == 0 { return x }
-    let x = x.asFloatingPoint(), channels = x.shape[1]
+    let x = x.asFloatingPoint("localResponseNorm"), channels = x.shape[1]
     let map = AxisMap(inputs: channels, outputs: channels) { c in
         (Swift.max(c - size / 2, 0)..<Swift.min(c + (size - 1) / 2 + 1, channels)).map { ($0, 1 / Double(size)) }
     }

@@ -12,7 +12,7 @@ final class RMSNormBackward: Node, @unchecked Sendable {
         guard let g = outputs[0] else { return needs.map { _ in nil } }
         let x = saved(0)
         let weight = hasWeight ? saved(2) : nil
-        if isGradEnabled && (x.requiresGrad || g.requiresGrad || weight?.requiresGrad == true) {
+        if g.isBatched || (isGradEnabled && (x.requiresGrad || g.requiresGrad || weight?.requiresGrad == true)) {
             // With h = x rstd and s = g w: dx = rstd (s - h mean(s h)), dw = Σ g h
             let rstd = rsqrt((x * x).mean(-1, keepDims: true) + eps)
             let h = x * rstd
@@ -33,7 +33,13 @@ final class RMSNormBackward: Node, @unchecked Sendable {
 
 /// x / √(mean(x²) + eps) · weight over the last axis (Zhang and Sennrich, 2019). `x [..., width]`, `weight [width]`.
 public func rmsNorm(_ x: Tensor, weight: Tensor? = nil, eps: Double = 1e-6) -> Tensor {
+    if x.dtype.isComplex && x.rank > 0 {
+        let h = x * rsqrt((x * x).mean(-1, keepDims: true) + eps)
+        return weight.map { h * $0 } ?? h
+    }
     checkNormalized("rmsNorm", x, weight)
+    if let weight, weight.isBatched { return rmsNorm(x, eps: eps) * weight }
+    if x.isBatched { return x.lifted { x, _ in rmsNorm(x, weight: weight, eps: eps) } }
     let dense = x.raw.contiguous()
     let statistics: DType = x.dtype == .float64 ? .float64 : .float32
     let rstd = RawTensor(shape: Array(x.shape.dropLast()) + [1], statistics, x.device)

@@ -17,7 +17,7 @@ final class SoftmaxBackward: Node, @unchecked Sendable {
     // softmax: y (g - Σ g y); log-softmax: g - e^y Σ g
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let y = saved(0)
-        if isGradEnabled && (y.requiresGrad || g.requiresGrad) {
+        if g.isBatched || (isGradEnabled && (y.requiresGrad || g.requiresGrad)) {
             return isLog
                 ? g - exp(y) * g.sum(-1, keepDims: true) : y * (g - (g * y).sum(-1, keepDims: true))
         }
@@ -29,6 +29,7 @@ final class SoftmaxBackward: Node, @unchecked Sendable {
 }
 
 private func rowSoftmax(_ x: Tensor, log: Bool) -> Tensor {
+    if x.isBatched { return x.lifted { x, _ in rowSoftmax(x, log: log) } }
     let dense = x.raw.contiguous()
     let out = RawTensor(dense.layout, dense.dtype, dense.device)
     out.backend.softmax(dense, out, log: log)
@@ -41,10 +42,10 @@ private func rowSoftmax(_ x: Tensor, log: Bool) -> Tensor {
 
 /// e^x / Σ e^x along an axis, the maximum subtracted first.
 public func softmax(_ x: Tensor, axis: Int = -1) -> Tensor {
-    alongLast("softmax", x.asFloatingPoint(), axis) { rowSoftmax($0, log: false) }
+    alongLast("softmax", x.asFloatingPoint("softmax"), axis) { rowSoftmax($0, log: false) }
 }
 
 /// x - ln Σ e^x along an axis, without overflow.
 public func logSoftmax(_ x: Tensor, axis: Int = -1) -> Tensor {
-    alongLast("logSoftmax", x.asFloatingPoint(), axis) { rowSoftmax($0, log: true) }
+    alongLast("logSoftmax", x.asFloatingPoint("logSoftmax"), axis) { rowSoftmax($0, log: true) }
 }

@@ -27,8 +27,21 @@ final class GatherPlanesBackward: Node, @unchecked Sendable {
     override func vjp(_ g: Tensor, input: Int) -> Tensor? { scatterPlanes(g, saved(0), planes: planes, into: shape) }
 }
 
+/// Hidden axes of `vmap` in front make more planes.
+private func inPlanes(
+    _ x: Tensor, _ places: Tensor, _ planes: Int, _ body: (_ x: Tensor, _ places: Tensor, _ planes: Int, _ hidden: [Int]) -> Tensor
+) -> Tensor {
+    liftedTogether([x, places]) { plain, hidden in
+        let sizes = Array(plain[0].shape[..<hidden])
+        return body(plain[0], plain[1], sizes.reduce(planes, *), sizes)
+    }
+}
+
 /// Elements added into planes of zeros at their places (int32, of the shape of `x`).
 func scatterPlanes(_ x: Tensor, _ places: Tensor, planes: Int, into shape: Shape) -> Tensor {
+    if x.isBatched || places.isBatched {
+        return inPlanes(x, places, planes) { scatterPlanes($0, $1, planes: $2, into: $3 + shape) }
+    }
     let out = RawTensor(shape: shape, x.dtype, x.device)
     out.backend.scatterPlanes(x.raw.contiguous(), places: places.raw.contiguous(), out, planes: planes, adding: true)
     return record(out, x) {
@@ -40,6 +53,7 @@ func scatterPlanes(_ x: Tensor, _ places: Tensor, planes: Int, into shape: Shape
 
 /// The elements of planes at places: the adjoint.
 func gatherPlanes(_ x: Tensor, _ places: Tensor, planes: Int) -> Tensor {
+    if x.isBatched || places.isBatched { return inPlanes(x, places, planes) { x, places, planes, _ in gatherPlanes(x, places, planes: planes) } }
     let out = RawTensor(places.raw.layout, x.dtype, x.device)
     out.backend.gatherPlanes(x.raw.contiguous(), places: places.raw.contiguous(), out, planes: planes)
     return record(out, x) {
@@ -51,6 +65,13 @@ func gatherPlanes(_ x: Tensor, _ places: Tensor, planes: Int) -> Tensor {
 
 /// The largest of each window and its place in the plane (nil unless asked for, or needed by a gradient).
 private func maxPooled(_ operation: String, _ x: Tensor, _ axes: [PoolAxis], wantsPlaces: Bool) -> (Tensor, Tensor?) {
+    if x.isBatched {
+        let both = x.liftedAll { x, _ in
+            let (y, places) = maxPooled(operation, x, axes, wantsPlaces: wantsPlaces)
+            return [y] + (places.map { [$0] } ?? [])
+        }
+        return (both[0], both.count > 1 ? both[1] : nil)
+    }
     let lead = Array(x.shape.dropLast(axes.count)), shape = lead + axes.map(\.output)
     if axes.reduce(1, { $0 * $1.input }) > Int(Int32.max) { fail(operation, "planes of \(x.shape) have 2^31 elements or more") }
     let type: DType = x.dtype == .float64 ? .float64 : x.dtype.isFloatingPoint ? .float32 : .int64

@@ -15,6 +15,9 @@ public func maxUnpool(_ x: Tensor, indices: Tensor, outputSize: [Int]) -> Tensor
     if !(1...3).contains(rank) || x.rank < rank + 1 || x.rank > rank + 2 || indices.shape != x.shape || x.dtype == .bool {
         fail("maxUnpool", "values \(x.dtype) \(x.shape) and indices \(indices.shape) for an output of \(outputSize)")
     }
+    if x.isBatched || indices.isBatched {
+        return looped("maxUnpool", [x, indices]) { maxUnpool($0[0], indices: $0[1], outputSize: outputSize) }
+    }
     let lead = Array(x.shape.dropLast(rank)), planes = lead.reduce(1, *), size = outputSize.reduce(1, *)
     if size > Int(Int32.max) { fail("maxUnpool", "planes of \(outputSize) have 2^31 elements or more") }
     let places = Tensor(raw: checkedIndices("maxUnpool", indices, limit: size, what: "index")).to(.int32)

@@ -6,7 +6,7 @@ final class DropoutBackward: Node, @unchecked Sendable {
     }
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let mask = saved(0)
-        if isGradEnabled && g.requiresGrad { return which(mask, g / keep, Tensor(zerosLike: g)) }
+        if g.isBatched || (isGradEnabled && g.requiresGrad) { return which(mask, g / keep, Tensor(zerosLike: g)) }
         let dense = g.raw.broadcast(to: mask.shape).contiguous()
         let out = RawTensor(dense.layout, dense.dtype, dense.device)
         out.backend.dropoutGrad(dense, mask: mask.raw, out, keep: keep)
@@ -23,6 +23,7 @@ public func dropout(
     if !training || probability == 0 { return x }
     if !x.dtype.isFloatingPoint { fail("dropout", "needs floats, not \(x.dtype)") }
     if probability == 1 { return x * Tensor(zerosLike: x.detached()) }
+    if x.isBatched { return x.lifted { x, _ in dropout(x, probability: probability, generator: generator) } }
     let dense = x.raw.contiguous()
     let out = RawTensor(dense.layout, dense.dtype, dense.device)
     let mask = RawTensor(out.layout, .bool, x.device)

@@ -13,8 +13,10 @@ final class CumulativeSumBackward: Node, @unchecked Sendable {
 extension Tensor {
     /// Running sum along an axis; integers and bools add up as `int64`.
     public func cumsum(axis: Int) -> Tensor {
-        let x = dtype.isFloatingPoint ? self : to(.int64)
         let axis = resolveAxis("cumsum", axis, rank: rank)
+        if isBatched { return lifted { x, hidden in x.cumsum(axis: axis + hidden) } }
+        if dtype.isComplex && rank > 0 { return viewAsReal.cumsum(axis: axis).viewAsComplex }
+        let x = dtype.isDifferentiable ? self : to(.int64)
         if rank == 0 { return x }
         let out = RawTensor(shape: shape, x.dtype, device)
         out.backend.cumsum(x.raw.contiguous(), out, AxisView(shape, axis: axis))

@@ -23,6 +23,11 @@ extension Tensor {
     public func min(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor { extremum("min", .min, axes, keepDims) }
 
     private func extremum(_ name: String, _ op: ReduceKernel, _ axes: Axes, _ keepDims: Bool) -> Tensor {
+        if isBatched {
+            let moved = axes.shifted(name, rank: rank)
+            return lifted { x, hidden in x.extremum(name, op, moved(hidden), keepDims) }
+        }
+        if dtype.isComplex || dtype.isStorageOnly { fail(name, "\(dtype) numbers have no order; convert with to(_:)") }
         if dtype == .bool { return op == .max ? any(axes, keepDims: keepDims) : all(axes, keepDims: keepDims) }
         let reduction = Reduction(name, raw, axes)
         if reduction.view.n == 0 && reduction.view.outer * reduction.view.inner > 0 {
@@ -50,6 +55,12 @@ extension Tensor {
     public func argmin() -> Tensor { reshaped([-1]).argmin(axis: 0) }
 
     private func argReduce(_ name: String, _ minimum: Bool, _ axis: Int, _ keepDims: Bool) -> Tensor {
+        if isBatched {
+            if rank == 0 { return Tensor(zeros: [], dtype: .int64, device: device) }
+            let resolved = resolveAxis(name, axis, rank: rank)
+            return lifted { x, hidden in x.argReduce(name, minimum, resolved + hidden, keepDims) }
+        }
+        if dtype.isComplex || dtype.isStorageOnly { fail(name, "\(dtype) numbers have no order; convert with to(_:)") }
         let reduction = Reduction(name, rank == 0 ? raw.reshaped([1]) : raw, Axes([axis]))
         if reduction.view.n == 0 { fail(name, "no elements along axis \(axis) of \(shape)") }
         let shape = rank == 0 ? [] : reduction.shape(keepDims: keepDims)
@@ -65,6 +76,10 @@ extension Tensor {
     public func all(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor { truth("all", .all, axes, keepDims) }
 
     private func truth(_ name: String, _ op: ReduceKernel, _ axes: Axes, _ keepDims: Bool) -> Tensor {
+        if isBatched {
+            let moved = axes.shifted(name, rank: rank)
+            return lifted { x, hidden in x.truth(name, op, moved(hidden), keepDims) }
+        }
         let reduction = Reduction(name, detached().to(.bool).raw, axes)
         let out = RawTensor(shape: reduction.shape(keepDims: keepDims), .bool, device)
         out.backend.reduce(op, reduction.x, out, reduction.view)

@@ -13,7 +13,7 @@ final class ProductBackward: Node, @unchecked Sendable {
         let wide = expandReduced(g, kept: kept, to: shape)
         if axes.isEmpty || x.count == 0 { return wide }
         if (x.detached() .!= 0).all().item(Bool.self) {
-            return wide * expandReduced(saved(1), kept: kept, to: shape) / x
+            return wide * conj(expandReduced(saved(1), kept: kept, to: shape) / x)
         }
         let others = shape.indices.filter { !axes.contains($0) }
         let order = others + axes
@@ -28,14 +28,18 @@ final class ProductBackward: Node, @unchecked Sendable {
         let rest = concatenate(zip(left, right.reversed()).map { $0 * $1 }, axis: -1)
         var inverse = order
         for (position, axis) in order.enumerated() { inverse[axis] = position }
-        return wide * rest.reshaped(order.map { shape[$0] }).permuted(inverse)
+        return wide * conj(rest.reshaped(order.map { shape[$0] }).permuted(inverse))
     }
 }
 
 extension Tensor {
     /// Product over the axes; integers and bools multiply as `int64`. 1 over nothing.
     public func prod(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor {
-        let x = dtype.isFloatingPoint ? self : to(.int64)
+        if isBatched {
+            let moved = axes.shifted("prod", rank: rank)
+            return lifted { x, hidden in x.prod(moved(hidden), keepDims: keepDims) }
+        }
+        let x = dtype.isDifferentiable ? self : to(.int64)
         let reduction = Reduction("prod", x.raw, axes)
         let out = RawTensor(shape: reduction.shape(keepDims: keepDims), x.dtype, device)
         out.backend.reduce(.prod, reduction.x, out, reduction.view)

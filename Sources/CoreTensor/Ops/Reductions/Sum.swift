@@ -11,6 +11,14 @@ final class SumBackward: Node, @unchecked Sendable {
 extension Tensor {
     /// Sum over the axes; integers and bools add up as `int64`. 0 over nothing.
     public func sum(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor {
+        if isBatched {
+            let moved = axes.shifted("sum", rank: rank)
+            return lifted { x, hidden in x.sum(moved(hidden), keepDims: keepDims) }
+        }
+        if dtype.isComplex {
+            return viewAsReal.sum(Axes(axes.resolved("sum", rank: rank)), keepDims: keepDims).viewAsComplex
+        }
+        if dtype.isStorageOnly { fail("sum", "\(dtype) is for storage; convert with to(.float32)") }
         let x = dtype.isFloatingPoint ? self : to(.int64)
         let reduction = Reduction("sum", x.raw, axes)
         let out = RawTensor(shape: reduction.shape(keepDims: keepDims), x.dtype, device)
@@ -20,7 +28,7 @@ extension Tensor {
 
     /// Arithmetic mean over the axes; floats only. NaN over nothing.
     public func mean(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor {
-        if !dtype.isFloatingPoint { fail("mean", "\(dtype) has no mean of its own type; convert with to(.float32)") }
+        if !dtype.isDifferentiable { fail("mean", "\(dtype) has no mean of its own type; convert with to(.float32)") }
         let resolved = axes.resolved("mean", rank: rank)
         let n = resolved.reduce(1) { $0 * (rank == 0 ? 1 : shape[$1]) }
         return sum(axes, keepDims: keepDims) / Double(n)

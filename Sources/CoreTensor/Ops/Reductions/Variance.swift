@@ -19,13 +19,21 @@ final class VarianceBackward: Node, @unchecked Sendable {
 extension Tensor {
     /// Variance over the axes: Σ (x - mean)² / (n - correction); correction 1 (Bessel's) by default, as PyTorch.
     public func variance(_ axes: Axes = .all, correction: Double = 1, keepDims: Bool = false) -> Tensor {
+        if isBatched {
+            let moved = axes.shifted("variance", rank: rank)
+            return lifted { x, hidden in x.variance(moved(hidden), correction: correction, keepDims: keepDims) }
+        }
+        if dtype.isComplex {
+            return real.variance(axes, correction: correction, keepDims: keepDims)
+                + imaginary.variance(axes, correction: correction, keepDims: keepDims)
+        }
         if !dtype.isFloatingPoint { fail("variance", "\(dtype) has no variance; convert with to(.float32)") }
         let reduction = Reduction("variance", raw, axes)
         let mean = RawTensor(shape: reduction.shape(keepDims: keepDims), dtype, device)
         let out = RawTensor(mean.layout, dtype, device)
         out.backend.meanAndM2(reduction.x, mean: mean, m2: out, reduction.view)
         let divisor = Swift.max(Double(reduction.view.n) - correction, 0)
-        let scale = scalarRaw(divisor, Int(divisor), dtype, device)
+        let scale = scalarRaw(divisor, 0, 0, dtype, device)
         let result = binaryForward("variance", .div, out, scale)
         return record(result, self) {
             let node = VarianceBackward(kept: reduction.keptShape, shape: shape, axes: axes, divisor: divisor)

@@ -11,6 +11,7 @@ final class MapAxisBackward: Node, @unchecked Sendable {
 extension Tensor {
     /// A sparse linear map along one axis, which changes the axis' size from `map.inputs` to `map.outputs`. float32 and float64.
     func mapped(axis: Int, by map: AxisMap) -> Tensor {
+        if isBatched { return lifted { x, hidden in x.mapped(axis: axis + hidden, by: map) } }
         var shape = self.shape
         shape[axis] = map.outputs
         let view = AxisView(self.shape, axis: axis)

@@ -49,7 +49,7 @@ extension Tensor {
         }
         if kept.shape == outer { return kept }
         let filled =
-            dtype.isFloatingPoint
+            dtype.isDifferentiable
             ? Tensor(repeating: value, shape: outer, dtype: dtype, device: device)
             : Tensor(repeating: dtype == .bool ? (value == 0 ? 0 : 1) : Int(value), shape: outer, dtype: dtype, device: device)
         return filled.replacing(place, with: kept)

@@ -19,6 +19,9 @@ public func concatenate(_ tensors: [Tensor], axis: Int = 0) -> Tensor {
     let axis = resolveAxis("concatenate", axis, rank: first.rank)
     if first.rank == 0 { fail("concatenate", "scalars have no axis to join; use stack") }
     let dtype = tensors.reduce(first.dtype) { $0.promoted(with: $1.dtype) }
+    if tensors.contains(where: \.isBatched) {
+        return liftedTogether(tensors) { plain, hidden in concatenate(plain, axis: axis + hidden) }
+    }
     let parts = tensors.map { $0.to(dtype) }
     var shape = first.shape
     shape[axis] = 0

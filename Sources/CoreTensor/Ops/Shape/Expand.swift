@@ -10,6 +10,15 @@ extension Tensor {
         if broadcastShape(self.shape, shape) != shape {
             fail("expand", "\(self.shape) does not broadcast to \(shape)")
         }
+        if isBatched {
+            return lifted { x, hidden in
+                // New axes go behind the hidden ones.
+                var x = x
+                let sizes = Array(x.shape[..<hidden])
+                for _ in x.rank - hidden..<shape.count { x = x.unsqueezed(hidden) }
+                return x.expanded(to: sizes + shape)
+            }
+        }
         return record(raw.broadcast(to: shape), self) { ExpandBackward() }
     }
 

@@ -11,6 +11,7 @@ extension Tensor {
     /// A view with the order along the axes reversed.
     public func flipped(_ axes: Axes = .all) -> Tensor {
         let axes = axes.resolved("flip", rank: rank)
+        if isBatched { return lifted { x, hidden in x.flipped(Axes(axes.map { $0 + hidden })) } }
         var strides = self.strides
         var offset = raw.offset
         if count > 0 {

@@ -13,6 +13,9 @@ extension Tensor {
         if axes.count != rank { fail("permute", "\(axes) does not name the \(rank) axes of \(shape)") }
         let order = axes.map { resolveAxis("permute", $0, rank: rank) }
         if Set(order).count != rank { fail("permute", "an axis is named twice in \(axes)") }
+        if isBatched {
+            return lifted { x, hidden in x.permuted(Array(0..<hidden) + order.map { $0 + hidden }) }
+        }
         let view = raw.view(Layout(shape: order.map { shape[$0] }, strides: order.map { strides[$0] }))
         return record(view, self) {
             var inverse = order

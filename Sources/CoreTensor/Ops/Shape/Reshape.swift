@@ -30,6 +30,7 @@ extension Tensor {
         if layout.count != count {
             fail("reshape", "\(self.shape) has \(count) elements, which do not fit \(shape)")
         }
+        if isBatched { return lifted { x, hidden in x.reshaped(Array(x.shape[..<hidden]) + target) } }
         return record(raw.contiguous().view(layout), self) { ReshapeBackward(self.shape) }
     }
 
@@ -52,6 +53,7 @@ extension Tensor {
         if sizes.contains(where: { $0 < 0 }) || sizes.reduce(1, *) != shape[axis] {
             fail("unflatten", "\(sizes) does not multiply to axis \(axis) of \(shape)")
         }
+        if isBatched { return lifted { x, hidden in x.unflattened(axis + hidden, into: sizes) } }
         var newShape = shape, newStrides = strides
         var step = strides[axis]
         var inner: [Int] = []
@@ -67,7 +69,9 @@ extension Tensor {
     /// Without the axes of size 1: all of them, or those named.
     public func squeezed(_ axes: Axes = .all) -> Tensor {
         let drop = Set(axes.resolved("squeeze", rank: rank).filter { shape[$0] == 1 })
-        return reshaped(shape.indices.filter { !drop.contains($0) }.map { shape[$0] })
+        if drop.isEmpty { return self }
+        let kept = shape.indices.filter { !drop.contains($0) }
+        return restrided(kept.map { shape[$0] }) { kept.map { strides[$0] } }
     }
 
     /// With a new axis of size 1 at position `axis` (negative: from the end, -1 is last).
@@ -78,6 +82,23 @@ extension Tensor {
         }
         var target = shape
         target.insert(1, at: position)
-        return reshaped(target)
+        return restrided(target) {
+            var target = strides
+            target.insert(0, at: position)
+            return target
+        }
+    }
+
+    /// A view whose axes differ by some of size 1 alone.
+    private func restrided(_ shape: Shape, _ strides: () -> [Int]) -> Tensor {
+        if isBatched {
+            return lifted { x, hidden in x.reshapedView(Array(x.shape[..<hidden]) + shape, x.strides[..<hidden] + strides()) }
+        }
+        return reshapedView(shape, strides())
+    }
+
+    private func reshapedView(_ shape: Shape, _ strides: [Int]) -> Tensor {
+        let layout = isContiguous ? Layout(shape: shape) : Layout(shape: shape, strides: strides)
+        return record(raw.view(layout), self) { ReshapeBackward(self.shape) }
     }
 }

@@ -1,0 +1,64 @@
+import CoreTensor
+
+final class BinaryCrossEntropyBackward: Node, @unchecked Sendable {
+    // (p - z) / (p (1 - p)), the divisor at least 1e-12; for the target: ln(1 - p) - ln p
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        let p = saved(0), z = saved(1)
+        if input == 0 { return g * (p - z) / ((1 - p) * p).clamped(min: 1e-12) }
+        return g * (log1p(-p) - log(p))
+    }
+}
+
+/// Binary cross-entropy from probabilities p and targets z in 0 ... 1: -(z ln p + (1 - z) ln(1 - p)), both logarithms at least -100;
+/// shapes agree. Traps on probabilities outside 0 ... 1. From logits: ``bceWithLogits(_:_:weight:positiveWeight:reduction:)``.
+///
+/// - Parameter weight: factor per element, broadcast; it does not change what the mean divides by.
+public func binaryCrossEntropy(
+    _ probabilities: Tensor, _ targets: Tensor, weight: Tensor? = nil, reduction: Reduction = .mean
+) -> Tensor {
+    checkSameShape("binaryCrossEntropy", probabilities, targets)
+    if !probabilities.dtype.isFloatingPoint {
+        fail("binaryCrossEntropy", "probabilities must be floats, not \(probabilities.dtype)")
+    }
+    let p = probabilities.detached(), z = targets.to(probabilities.dtype)
+    if !((p .>= 0) .& (p .<= 1)).all().item(Bool.self) {
+        fail("binaryCrossEntropy", "some probabilities are not in 0 ... 1; apply sigmoid, or use bceWithLogits")
+    }
+    let value = withoutGrad {
+        let target = z.detached()
+        return (target - 1) * log1p(-p).clamped(min: -100) - target * log(p).clamped(min: -100)
+    }
+    var loss = record(value.raw, probabilities, z) {
+        let node = BinaryCrossEntropyBackward()
+        node.save(probabilities)
+        node.save(z)
+        return node
+    }
+    if let weight {
+        checkBroadcast("binaryCrossEntropy", targets, weight)
+        loss = loss * weight
+    }
+    return reduce(loss, reduction)
+}
+
+/// Binary cross-entropy from logits x and targets z in 0 ... 1, without overflow: max(x, 0) - x z + ln(1 + e^-|x|).
+///
+/// - Parameters:
+///   - weight: factor per element, broadcast.
+///   - positiveWeight: factor of the positive part, broadcast.
+public func bceWithLogits(
+    _ logits: Tensor, _ targets: Tensor, weight: Tensor? = nil, positiveWeight: Tensor? = nil,
+    reduction: Reduction = .mean
+) -> Tensor {
+    checkSameShape("bceWithLogits", logits, targets)
+    let z = targets.to(logits.dtype)
+    // -(p z ln σ(x) + (1 - z) ln(1 - σ(x))), with ln(1 - σ(x)) = ln σ(x) - x
+    var loss: Tensor
+    if let positiveWeight {
+        loss = (1 - z) * logits - ((positiveWeight - 1) * z + 1) * logSigmoid(logits)
+    } else {
+        loss = (1 - z) * logits - logSigmoid(logits)
+    }
+    if let weight { loss = loss * weight }
+    return reduce(loss, reduction)
+}
