@@ -5,7 +5,7 @@ import TestSupport
 enum OpCatalog {
     static let rows: [OpRow] =
         unary + activations + binary + logic + reductions + shapes + indexing + products + normalizations + losses
-        + elementLosses + rowLosses
+        + elementLosses + rowLosses + convolutions + pooling + channelNorms + resampling
 
     /// Shapes for anything elementwise: a matrix, a scalar, empty ones, and one longer than a vector register.
     static let plainShapes: [[Int]] = [[2, 3], [], [0], [2, 0, 3], [37]]
