@@ -24,8 +24,12 @@ extension OpTable {
     }
 
     static let arrangement: [String: Function] = [
-        "movedim": { [try $0.tensor(0).movedAxes(from: try axesOrAll($0, 1, "source"), to: try axesOrAll($0, 2, "destination"))] },
-        "moveaxis": { [try $0.tensor(0).movedAxes(from: try axesOrAll($0, 1, "source"), to: try axesOrAll($0, 2, "destination"))] },
+        "movedim": {
+            [try $0.tensor(0).movedAxes(from: try axesOrAll($0, 1, "source"), to: try axesOrAll($0, 2, "destination"))]
+        },
+        "moveaxis": {
+            [try $0.tensor(0).movedAxes(from: try axesOrAll($0, 1, "source"), to: try axesOrAll($0, 2, "destination"))]
+        },
         "swapaxes": { [try $0.tensor(0).transposed(try $0.int(1), try $0.int(2))] },
         "roll": { call in
             let shifts = try axesOrAll(call, 1, "shifts")
@@ -51,7 +55,8 @@ extension OpTable {
         },
         "unfold": { [try $0.tensor(0).windows(axis: try $0.int(1), size: try $0.int(2), step: try $0.int(3))] },
         "ravel": one { $0.reshaped([-1]) }, "contiguous": one { $0.contiguous() }, "clone": one { $0 },
-        "reshape_as": { [try $0.tensor(0).reshaped(try $0.tensor(1).shape)] }, "view_as": { [try $0.tensor(0).reshaped(try $0.tensor(1).shape)] },
+        "reshape_as": { [try $0.tensor(0).reshaped(try $0.tensor(1).shape)] },
+        "view_as": { [try $0.tensor(0).reshaped(try $0.tensor(1).shape)] },
         "expand_as": { [try $0.tensor(0).expanded(to: try $0.tensor(1).shape)] },
         "broadcast_tensors": { broadcastTensors(try parts($0)) },
         "atleast_1d": { try parts($0).map { atLeast(1, $0) } }, "atleast_2d": { try parts($0).map { atLeast(2, $0) } },
@@ -67,11 +72,14 @@ extension OpTable {
             let axis = try call.int(2, "dim", or: 0)
             return try cut(call) { _ in axis }
         },
-        "hsplit": { try cut($0) { $0.rank == 1 ? 0 : 1 } }, "vsplit": { try cut($0) { _ in 0 } }, "dsplit": { try cut($0) { _ in 2 } },
+        "hsplit": { try cut($0) { $0.rank == 1 ? 0 : 1 } }, "vsplit": { try cut($0) { _ in 0 } },
+        "dsplit": { try cut($0) { _ in 2 } },
         "unbind": { try $0.tensor(0).unstacked(axis: try $0.int(1, "dim", or: 0)) },
         "unsafe_chunk": { try $0.tensor(0).chunked(try $0.int(1), axis: try $0.int(2, "dim", or: 0)) },
         "unsafe_split": { call in
-            if case .list = call.value(1) { return try call.tensor(0).split(sizes: try call.ints(1), axis: try call.int(2, "dim", or: 0)) }
+            if case .list = call.value(1) {
+                return try call.tensor(0).split(sizes: try call.ints(1), axis: try call.int(2, "dim", or: 0))
+            }
             return try call.tensor(0).split(size: try call.int(1), axis: try call.int(2, "dim", or: 0))
         },
         "fliplr": one { $0.flipped(1) }, "flipud": one { $0.flipped(0) },
@@ -89,19 +97,22 @@ extension OpTable {
         "diag_embed": { call in
             [
                 try call.tensor(0).diagonalEmbedded(
-                    offset: try call.int(1, "offset", or: 0), axis1: try call.int(2, "dim1", or: -2), axis2: try call.int(3, "dim2", or: -1))
+                    offset: try call.int(1, "offset", or: 0), axis1: try call.int(2, "dim1", or: -2),
+                    axis2: try call.int(3, "dim2", or: -1))
             ]
         },
         "diagonal": { call in
             [
                 try call.tensor(0).diagonal(
-                    offset: try call.int(1, "offset", or: 0), axis1: try call.int(2, "dim1", or: 0), axis2: try call.int(3, "dim2", or: 1))
+                    offset: try call.int(1, "offset", or: 0), axis1: try call.int(2, "dim1", or: 0),
+                    axis2: try call.int(3, "dim2", or: 1))
             ]
         },
         "diagonal_copy": { call in
             [
                 try call.tensor(0).diagonal(
-                    offset: try call.int(1, "offset", or: 0), axis1: try call.int(2, "dim1", or: 0), axis2: try call.int(3, "dim2", or: 1))
+                    offset: try call.int(1, "offset", or: 0), axis1: try call.int(2, "dim1", or: 0),
+                    axis2: try call.int(3, "dim2", or: 1))
             ]
         },
         "diagonal_scatter": { call in
@@ -112,8 +123,12 @@ extension OpTable {
             ]
         },
         "trace": one { $0.trace() },
-        "tril_indices": { [Tensor.trilIndices(rows: try $0.int(0), columns: try $0.int(1), offset: try $0.int(2, "offset", or: 0))] },
-        "triu_indices": { [Tensor.triuIndices(rows: try $0.int(0), columns: try $0.int(1), offset: try $0.int(2, "offset", or: 0))] },
+        "tril_indices": {
+            [Tensor.trilIndices(rows: try $0.int(0), columns: try $0.int(1), offset: try $0.int(2, "offset", or: 0))]
+        },
+        "triu_indices": {
+            [Tensor.triuIndices(rows: try $0.int(0), columns: try $0.int(1), offset: try $0.int(2, "offset", or: 0))]
+        },
         "select_scatter": { call in
             let x = try call.tensor(0), axis = try call.int(2, "dim")
             let lead = [TensorIndex](repeating: .all, count: axis < 0 ? axis + x.rank : axis)
@@ -126,7 +141,8 @@ extension OpTable {
                 if case .none = call.value(i, name) { return nil }
                 return try call.int(i, name)
             }
-            let part = TensorIndex.slice(from: try bound(3, "start"), to: try bound(4, "end"), step: try call.int(5, "step", or: 1))
+            let part = TensorIndex.slice(
+                from: try bound(3, "start"), to: try bound(4, "end"), step: try call.int(5, "step", or: 1))
             return [x.replacing(lead + [part], with: try call.tensor(1))]
         },
         "slice": { call in
@@ -136,7 +152,10 @@ extension OpTable {
                 if case .none = call.value(i, name) { return nil }
                 return try call.int(i, name)
             }
-            return [x.slice(lead + [.slice(from: try bound(2, "start"), to: try bound(3, "end"), step: try call.int(4, "step", or: 1))])]
+            return [
+                x.slice(
+                    lead + [.slice(from: try bound(2, "start"), to: try bound(3, "end"), step: try call.int(4, "step", or: 1))])
+            ]
         },
     ]
 
@@ -238,7 +257,9 @@ extension OpTable {
             }
             return [try call.tensor(0).indexAdded(axis: try call.int(1, "dim"), index: try call.tensor(2), source: source)]
         },
-        "index_copy": { [try $0.tensor(0).indexCopied(axis: try $0.int(1, "dim"), index: try $0.tensor(2), source: try $0.tensor(3))] },
+        "index_copy": {
+            [try $0.tensor(0).indexCopied(axis: try $0.int(1, "dim"), index: try $0.tensor(2), source: try $0.tensor(3))]
+        },
         "index_fill": { call in
             let x = try call.tensor(0)
             let value: Tensor
@@ -269,7 +290,10 @@ extension OpTable {
             return [x.scattered(axis: axis, index: index, source: given)]
         },
         "scatter_add": {
-            [try $0.tensor(0).scatterAdded(axis: try $0.int(1, "dim"), index: try $0.tensor(2, "index"), source: try $0.tensor(3, "src"))]
+            [
+                try $0.tensor(0).scatterAdded(
+                    axis: try $0.int(1, "dim"), index: try $0.tensor(2, "index"), source: try $0.tensor(3, "src"))
+            ]
         },
         "scatter_reduce": { call in
             try call.allow("include_self")

@@ -10,7 +10,8 @@ extension OpTable {
         case .int(let i): return [Tensor(repeating: i, shape: shape, dtype: given ?? like ?? .int64)]
         case .bool(let b): return [Tensor(repeating: b, shape: shape, dtype: given ?? like ?? .bool)]
         case .float(let f): return [Tensor(repeating: f, shape: shape, dtype: given ?? like ?? .float32)]
-        case .complex(let re, let im): return [Tensor(repeating: Complex(re, im), shape: shape, dtype: given ?? like ?? .complex64)]
+        case .complex(let re, let im):
+            return [Tensor(repeating: Complex(re, im), shape: shape, dtype: given ?? like ?? .complex64)]
         case .tensor(let t): return [t.to(given ?? like ?? t.dtype).expanded(to: shape)]
         default: throw Unsupported("a value of this kind")
         }
@@ -42,7 +43,9 @@ extension OpTable {
         if !call.has("dtype") {
             if start.dtype.isComplex || end.dtype.isComplex {
                 type = .complex64
-            } else if [call.value(0), call.value(1)].contains(where: { if case .tensor(let t) = $0 { t.dtype == .float64 } else { false } }) {
+            } else if [call.value(0), call.value(1)].contains(where: {
+                if case .tensor(let t) = $0 { t.dtype == .float64 } else { false }
+            }) {
                 type = .float32
             }
         }
@@ -92,13 +95,15 @@ extension OpTable {
         "linspace": { call in
             try spaced(call) { start, end, n, type in
                 if type.isInteger {
-                    return Tensor(linspace: start.item(Double.self), to: end.item(Double.self), count: n, dtype: .float64).to(type)
+                    return Tensor(linspace: start.item(Double.self), to: end.item(Double.self), count: n, dtype: .float64).to(
+                        type)
                 }
                 if type.isComplex {
                     let a = start.to(.complex128), b = end.to(.complex128)
                     return complex(
                         real: Tensor(linspace: a.real.item(Double.self), to: b.real.item(Double.self), count: n, dtype: .float64),
-                        imaginary: Tensor(linspace: a.imaginary.item(Double.self), to: b.imaginary.item(Double.self), count: n, dtype: .float64)
+                        imaginary: Tensor(
+                            linspace: a.imaginary.item(Double.self), to: b.imaginary.item(Double.self), count: n, dtype: .float64)
                     ).to(type)
                 }
                 return Tensor(linspace: start.item(Double.self), to: end.item(Double.self), count: n, dtype: type)
@@ -139,7 +144,8 @@ extension OpTable {
         }
         let a = try call.tensor(0), p = product(try call.tensor(1), try call.tensor(2))
         let zero = Tensor(zerosLike: p)
-        let first = try factor("beta", a) ?? (a.requiresGrad ? a * 0 : zero), second = try factor("alpha", p) ?? (p.requiresGrad ? p * 0 : zero)
+        let first = try factor("beta", a) ?? (a.requiresGrad ? a * 0 : zero),
+            second = try factor("alpha", p) ?? (p.requiresGrad ? p * 0 : zero)
         if a.dtype == .bool { return [first .| second] }
         return [first.expanded(to: p.shape) + second]
     }
@@ -172,13 +178,15 @@ extension OpTable {
         "nn.functional.cosine_similarity": { call in
             [
                 cosineSimilarity(
-                    try call.tensor(0), try call.tensor(1), axis: try call.int(2, "dim", or: 1), epsilon: try call.double(3, "eps", or: 1e-8))
+                    try call.tensor(0), try call.tensor(1), axis: try call.int(2, "dim", or: 1),
+                    epsilon: try call.double(3, "eps", or: 1e-8))
             ]
         },
         "nn.functional.pairwise_distance": { call in
             [
                 pairwiseDistance(
-                    try call.tensor(0), try call.tensor(1), p: try call.double(2, "p", or: 2), epsilon: try call.double(3, "eps", or: 1e-6),
+                    try call.tensor(0), try call.tensor(1), p: try call.double(2, "p", or: 2),
+                    epsilon: try call.double(3, "eps", or: 1e-6),
                     keepDims: call.bool(4, "keepdim"))
             ]
         },
@@ -192,7 +200,8 @@ extension OpTable {
         "renorm": { call in
             [
                 try call.tensor(0).renormalized(
-                    p: try call.double(1, "p", or: 2), axis: try call.int(2, "dim"), maxNorm: try call.double(3, "maxnorm", or: 0))
+                    p: try call.double(1, "p", or: 2), axis: try call.int(2, "dim"), maxNorm: try call.double(3, "maxnorm", or: 0)
+                )
             ]
         },
     ]

@@ -43,7 +43,8 @@ extension OpTable {
         "mul": two { $0 * $1 }, "div": two { $0 / $1 }, "true_divide": two { $0 / $1 },
         "__radd__": two { $1 + $0 }, "__rsub__": two { $1 - $0 }, "__rmul__": two { $1 * $0 }, "__rdiv__": two { $1 / $0 },
         "pow": two { pow($0, $1) }, "maximum": twoTensors { maximum($0, $1) }, "minimum": twoTensors { minimum($0, $1) },
-        "remainder": two { remainder($0, $1) }, "floor_divide": two { floorDivide($0, $1) }, "atan2": twoTensors { atan2($0, $1) },
+        "remainder": two { remainder($0, $1) }, "floor_divide": two { floorDivide($0, $1) },
+        "atan2": twoTensors { atan2($0, $1) },
         "eq": two { $0 .== $1 }, "ne": two { $0 .!= $1 }, "lt": two { $0 .< $1 }, "le": two { $0 .<= $1 },
         "gt": two { $0 .> $1 }, "ge": two { $0 .>= $1 },
         "where": { call in

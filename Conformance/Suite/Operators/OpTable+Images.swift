@@ -92,7 +92,8 @@ extension OpTable {
         "native_group_norm": { call in
             let x = try call.tensor(0), eps = try call.double(7, "eps", or: 1e-5), groups = try call.int(6, "group")
             let y = groupNorm(
-                x, groups: groups, weight: try call.optionalTensor(1, "weight"), bias: try call.optionalTensor(2, "bias"), eps: eps)
+                x, groups: groups, weight: try call.optionalTensor(1, "weight"), bias: try call.optionalTensor(2, "bias"),
+                eps: eps)
             // The statistics have gradients of their own.
             let flat = x.reshaped([x.shape[0], groups, -1])
             return [y, flat.mean(-1), rsqrt(flat.variance(-1, correction: 0) + eps)]

@@ -3,7 +3,8 @@ import Tapestry
 
 extension OpTable {
     /// A tensor, or a number as weak beside the other operand.
-    static func pair(_ call: GoldenCall, _ first: Int = 0, _ second: Int = 1, _ name: String = "other") throws -> (Tensor, Tensor) {
+    static func pair(_ call: GoldenCall, _ first: Int = 0, _ second: Int = 1, _ name: String = "other") throws -> (Tensor, Tensor)
+    {
         switch (call.value(first), call.value(second, name)) {
         case (.tensor(let a), .int(let b)): (a, weak(b, beside: a))
         case (.tensor(let a), .float(let b)): (a, weak(b, beside: a))
@@ -26,7 +27,8 @@ extension OpTable {
         "arcsinh": one { asinh($0) }, "arccosh": one { acosh($0) }, "arctanh": one { atanh($0) },
         "lgamma": one { lgamma($0) }, "digamma": one { digamma($0) }, "erfinv": one { erfinv($0) },
         "special.erfcx": one { erfcx($0) }, "special.ndtr": one { ndtr($0) }, "special.ndtri": one { ndtri($0) },
-        "special.log_ndtr": one { logNdtr($0) }, "i0": one { i0($0) }, "special.i0e": one { i0e($0) }, "special.i1": one { i1($0) },
+        "special.log_ndtr": one { logNdtr($0) }, "i0": one { i0($0) }, "special.i0e": one { i0e($0) },
+        "special.i1": one { i1($0) },
         "special.i1e": one { i1e($0) }, "special.entr": one { entr($0) }, "sinc": one { sinc($0) },
         "polygamma": { [polygamma(try $0.int(0), try $0.tensor(1))] },
         "special.polygamma": { call in
@@ -35,12 +37,14 @@ extension OpTable {
         },
         "mvlgamma": { [multivariateLgamma(try $0.tensor(0), dimension: try $0.int(1, "p"))] },
         "special.zeta": two { zeta($0, $1) }, "xlogy": two { xlogy($0, $1) }, "special.xlog1py": two { xlog1py($0, $1) },
-        "logaddexp": twoTensors { logAddExp($0, $1) }, "logaddexp2": twoTensors { logAddExp2($0, $1) }, "hypot": twoTensors { hypot($0, $1) },
+        "logaddexp": twoTensors { logAddExp($0, $1) }, "logaddexp2": twoTensors { logAddExp2($0, $1) },
+        "hypot": twoTensors { hypot($0, $1) },
         "fmod": two { fmod($0, $1) }, "copysign": two { copySign($0, $1) }, "nextafter": twoTensors { nextAfter($0, $1) },
         "heaviside": twoTensors { heaviside($0, $1) }, "fmax": twoTensors { fmax($0, $1) }, "fmin": twoTensors { fmin($0, $1) },
         "gcd": twoTensors { gcd($0, $1) }, "lcm": twoTensors { lcm($0, $1) }, "ldexp": two { ldexp($0, $1) },
         "bitwise_left_shift": two { leftShift($0, $1) }, "bitwise_right_shift": two { rightShift($0, $1) },
-        "bitwise_and": two { $0 .& $1 }, "bitwise_or": two { $0 .| $1 }, "bitwise_xor": two { $0 .^ $1 }, "bitwise_not": one { .!$0 },
+        "bitwise_and": two { $0 .& $1 }, "bitwise_or": two { $0 .| $1 }, "bitwise_xor": two { $0 .^ $1 },
+        "bitwise_not": one { .!$0 },
         "__rand__": two { $1 .& $0 }, "__ror__": two { $1 .| $0 }, "__rxor__": two { $1 .^ $0 },
         "logical_and": twoTensors { $0.to(.bool) .& $1.to(.bool) }, "logical_or": twoTensors { $0.to(.bool) .| $1.to(.bool) },
         "logical_xor": twoTensors { $0.to(.bool) .^ $1.to(.bool) }, "logical_not": one { .!($0.to(.bool)) },
@@ -57,7 +61,8 @@ extension OpTable {
             let type: DType = a.dtype.isComplex || b.dtype.isComplex ? .complex128 : .float64
             return [pow(a.to(type), b.to(type))]
         },
-        "__rpow__": two { pow($1, $0) }, "__rmod__": two { remainder($1, $0) }, "rsub": { call in
+        "__rpow__": two { pow($1, $0) }, "__rmod__": two { remainder($1, $0) },
+        "rsub": { call in
             try call.allow("alpha")
             let (a, b) = try pair(call)
             switch call.value(9, "alpha") {
@@ -117,7 +122,8 @@ extension OpTable {
             guard case .tensor = call.value(0), case .tensor = call.value(1) else { throw GoldenError("takes tensors alone") }
             return [
                 try call.tensor(0).closeElements(
-                    to: try call.tensor(1), rtol: try call.double(2, "rtol", or: 1e-5), atol: try call.double(3, "atol", or: 1e-8),
+                    to: try call.tensor(1), rtol: try call.double(2, "rtol", or: 1e-5),
+                    atol: try call.double(3, "atol", or: 1e-8),
                     equalNaN: call.bool(4, "equal_nan"))
             ]
         },
@@ -126,7 +132,8 @@ extension OpTable {
             return [
                 Tensor(
                     try call.tensor(0).isClose(
-                        to: try call.tensor(1), rtol: try call.double(2, "rtol", or: 1e-5), atol: try call.double(3, "atol", or: 1e-8),
+                        to: try call.tensor(1), rtol: try call.double(2, "rtol", or: 1e-5),
+                        atol: try call.double(3, "atol", or: 1e-8),
                         equalNaN: call.bool(4, "equal_nan")))
             ]
         },
@@ -156,7 +163,11 @@ extension OpTable {
             return [hardtanh(x, min: low, max: high)]
         },
         "nn.functional.threshold": { call in
-            [thresholded(try call.tensor(0), threshold: try call.double(1, "threshold", or: 0), value: try call.double(2, "value", or: 0))]
+            [
+                thresholded(
+                    try call.tensor(0), threshold: try call.double(1, "threshold", or: 0),
+                    value: try call.double(2, "value", or: 0))
+            ]
         },
         "nn.functional.prelu": { [prelu(try $0.tensor(0), slope: try $0.tensor(1, "weight"))] },
         "nn.functional.glu": { [glu(try $0.tensor(0), axis: try $0.int(1, "dim", or: -1))] },
@@ -164,7 +175,8 @@ extension OpTable {
             if call.bool(9, "training") { throw Unsupported("random numbers of another generator") }
             return [
                 rrelu(
-                    try call.tensor(0), lower: try call.double(1, "lower", or: 1.0 / 8), upper: try call.double(2, "upper", or: 1.0 / 3))
+                    try call.tensor(0), lower: try call.double(1, "lower", or: 1.0 / 8),
+                    upper: try call.double(2, "upper", or: 1.0 / 3))
             ]
         },
         "nn.functional.softmin": { [softmin(try typedInput($0), axis: try $0.int(1, "dim"))] },

@@ -54,7 +54,8 @@ extension OpTable {
     }
 
     private static func extremeOf(
-        _ call: GoldenCall, _ whole: (Tensor) -> Tensor, _ two: (Tensor, Tensor) -> Tensor, _ along: (Tensor, Int, Bool) -> ValuesAndIndices
+        _ call: GoldenCall, _ whole: (Tensor) -> Tensor, _ two: (Tensor, Tensor) -> Tensor,
+        _ along: (Tensor, Int, Bool) -> ValuesAndIndices
     ) throws -> [Tensor] {
         let x = try call.tensor(0)
         switch call.value(1, "dim", "other") {
@@ -84,16 +85,20 @@ extension OpTable {
             both(try call.tensor(0).mode(axis: try call.int(1, "dim", or: -1), keepDims: call.bool(2, "keepdim")))
         },
         "kthvalue": { call in
-            both(try call.tensor(0).kthValue(try call.int(1, "k"), axis: try call.int(2, "dim", or: -1), keepDims: call.bool(3, "keepdim")))
+            both(
+                try call.tensor(0).kthValue(
+                    try call.int(1, "k"), axis: try call.int(2, "dim", or: -1), keepDims: call.bool(3, "keepdim")))
         },
         "quantile": { try quantile($0, ignoringNaN: false) }, "nanquantile": { try quantile($0, ignoringNaN: true) },
         "nansum": nanReduced { $0.nanSum($1, keepDims: $2) }, "nanmean": nanReduced { $0.nanMean($1, keepDims: $2) },
         "count_nonzero": { [try $0.tensor(0).countNonzero(try $0.axes(1))] },
         "std_mean": { call in
-            try spread(call) { $0.standardDeviation($1, correction: $2, keepDims: $3) } + spread(call) { x, a, _, k in x.mean(a, keepDims: k) }
+            try spread(call) { $0.standardDeviation($1, correction: $2, keepDims: $3) }
+                + spread(call) { x, a, _, k in x.mean(a, keepDims: k) }
         },
         "var_mean": { call in
-            try spread(call) { $0.variance($1, correction: $2, keepDims: $3) } + spread(call) { x, a, _, k in x.mean(a, keepDims: k) }
+            try spread(call) { $0.variance($1, correction: $2, keepDims: $3) }
+                + spread(call) { x, a, _, k in x.mean(a, keepDims: k) }
         },
         "cumprod": scanned { $0.cumprod(axis: $1) }, "logcumsumexp": scanned { $0.logCumsumExp(axis: $1) },
         "cummax": { both(try $0.tensor(0).cummax(axis: try $0.int(1, "dim"))) },
@@ -111,24 +116,28 @@ extension OpTable {
         "topk": { call in
             try call.allow("dim", "largest", "sorted")
             return both(
-                try call.tensor(0).topK(try call.int(1, "k"), axis: try call.int(2, "dim", or: -1), largest: call.bool(3, "largest", or: true)))
+                try call.tensor(0).topK(
+                    try call.int(1, "k"), axis: try call.int(2, "dim", or: -1), largest: call.bool(3, "largest", or: true)))
         },
         "unique": { call in
             try call.allow("sorted", "return_inverse", "return_counts", "dim")
             let axis: Int? = call.has("dim") ? try call.int(9, "dim") : nil
             let r = try call.tensor(0).unique(axis: axis)
-            return [r.values] + (call.bool(9, "return_inverse") ? [r.inverse] : []) + (call.bool(9, "return_counts") ? [r.counts] : [])
+            return [r.values] + (call.bool(9, "return_inverse") ? [r.inverse] : [])
+                + (call.bool(9, "return_counts") ? [r.counts] : [])
         },
         "unique_consecutive": { call in
             try call.allow("return_inverse", "return_counts", "dim")
             let axis: Int? = call.has("dim") ? try call.int(9, "dim") : nil
             let r = try call.tensor(0).uniqueConsecutive(axis: axis)
-            return [r.values] + (call.bool(9, "return_inverse") ? [r.inverse] : []) + (call.bool(9, "return_counts") ? [r.counts] : [])
+            return [r.values] + (call.bool(9, "return_inverse") ? [r.inverse] : [])
+                + (call.bool(9, "return_counts") ? [r.counts] : [])
         },
         "searchsorted": { call in
             try call.allow("out_int32", "right", "side", "sorter")
             let right = call.bool(9, "right") || call.string(9, "side", or: "left") == "right"
-            let found = try call.tensor(0).searchSorted(try call.tensor(1), right: right, sorter: try call.optionalTensor(9, "sorter"))
+            let found = try call.tensor(0).searchSorted(
+                try call.tensor(1), right: right, sorter: try call.optionalTensor(9, "sorter"))
             return [call.bool(9, "out_int32") ? found.to(.int32) : found]
         },
         "bucketize": { call in
@@ -141,18 +150,29 @@ extension OpTable {
             return [try call.tensor(0).isIn(try call.tensor(1), inverted: call.bool(9, "invert"))]
         },
         "bincount": { call in
-            [try call.tensor(0).bincount(weights: try call.optionalTensor(1, "weights"), minimumLength: try call.int(2, "minlength", or: 0))]
+            [
+                try call.tensor(0).bincount(
+                    weights: try call.optionalTensor(1, "weights"), minimumLength: try call.int(2, "minlength", or: 0))
+            ]
         },
         "histc": { call in
             let low = try call.double(2, "min", or: 0), high = try call.double(3, "max", or: 0)
-            return [try call.tensor(0).histogram(bins: try call.int(1, "bins", or: 100), range: low == 0 && high == 0 ? nil : low...high).counts]
+            return [
+                try call.tensor(0).histogram(
+                    bins: try call.int(1, "bins", or: 100), range: low == 0 && high == 0 ? nil : low...high
+                ).counts
+            ]
         },
         "histogram": { call in
             try call.allow("weight", "density", "range")
             let x = try call.tensor(0), weight = try call.optionalTensor(9, "weight"), density = call.bool(9, "density")
-            if case .tensor(let edges) = call.value(1) { return [x.histogram(edges: edges, weights: weight, density: density), edges] }
+            if case .tensor(let edges) = call.value(1) {
+                return [x.histogram(edges: edges, weights: weight, density: density), edges]
+            }
             var range: ClosedRange<Double>?
-            if case .list(let list) = call.value(9, "range"), case .float(let a) = list[0], case .float(let b) = list[1] { range = a...b }
+            if case .list(let list) = call.value(9, "range"), case .float(let a) = list[0], case .float(let b) = list[1] {
+                range = a...b
+            }
             let r = x.histogram(bins: try call.int(1), range: range, weights: weight, density: density)
             return [r.counts, r.edges]
         },
@@ -160,7 +180,8 @@ extension OpTable {
             try call.allow("n", "dim", "prepend", "append")
             return [
                 try call.tensor(0).differences(
-                    order: try call.int(1, "n", or: 1), axis: try call.int(2, "dim", or: -1), prepend: try call.optionalTensor(3, "prepend"),
+                    order: try call.int(1, "n", or: 1), axis: try call.int(2, "dim", or: -1),
+                    prepend: try call.optionalTensor(3, "prepend"),
                     append: try call.optionalTensor(4, "append"))
             ]
         },
@@ -192,7 +213,9 @@ extension OpTable {
                 }
             default: steps = axes.map { _ in (try? call.double(9, "spacing", or: 1)) ?? 1 }
             }
-            return axes.indices.map { x.centralDifferences(axis: axes[$0], spacing: steps[$0], coordinates: places[$0], edgeOrder: order) }
+            return axes.indices.map {
+                x.centralDifferences(axis: axes[$0], spacing: steps[$0], coordinates: places[$0], edgeOrder: order)
+            }
         },
         "cov": { call in
             try call.allow("correction", "fweights", "aweights")
@@ -208,7 +231,9 @@ extension OpTable {
     private static func integral(_ call: GoldenCall, _ f: (Tensor, Tensor?, Double, Int) -> Tensor) throws -> [Tensor] {
         try call.allow("x", "dx", "dim")
         return [
-            f(try call.tensor(0), try call.optionalTensor(1, "x"), try call.double(9, "dx", or: 1), try call.int(9, "dim", or: -1))
+            f(
+                try call.tensor(0), try call.optionalTensor(1, "x"), try call.double(9, "dx", or: 1),
+                try call.int(9, "dim", or: -1))
         ]
     }
 }

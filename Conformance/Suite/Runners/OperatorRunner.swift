@@ -99,7 +99,10 @@ enum OperatorRunner {
     private static func isTie(_ item: [String: Any], _ call: GoldenCall, _ outputs: [Tensor], _ index: Tensor) throws -> Bool {
         let op = item["op"] as! String
         let second: Set = ["topk", "kthvalue"]
-        let all: Set = ["sort", "argsort", "topk", "kthvalue", "median", "nanmedian", "mode", "max", "min", "argmax", "argmin", "cummax", "cummin"]
+        let all: Set = [
+            "sort", "argsort", "topk", "kthvalue", "median", "nanmedian", "mode", "max", "min", "argmax", "argmin", "cummax",
+            "cummin",
+        ]
         guard all.contains(op), case .tensor(let x) = call.value(0), index.rank == x.rank, x.rank > 0 else { return false }
         let axis = try call.int(second.contains(op) ? 2 : 1, "dim", or: -1)
         let expected = try (item["outputs"] as! [Any]).count
@@ -108,7 +111,10 @@ enum OperatorRunner {
     }
 
     private static func tuples(_ item: [String: Any]) -> Set<Int> {
-        Set((item["args"] as! [Any]).indices.filter { ((item["args"] as! [Any])[$0] as? [String: Any])?["tuple"] as? Bool == true })
+        Set(
+            (item["args"] as! [Any]).indices.filter {
+                ((item["args"] as! [Any])[$0] as? [String: Any])?["tuple"] as? Bool == true
+            })
     }
 
     private static func find(_ path: String, _ arguments: [GoldenValue], _ named: [String: GoldenValue]) -> Tensor {

@@ -12,7 +12,8 @@ extension CPUBackend {
     /// By `tk_sort`: radix sort of order-preserving keys.
     public func sort(_ x: RawTensor, positions: RawTensor, _ view: AxisView, descending: Bool) {
         tk_sort(
-            x.dtype.code, x.pointer, nil, int64Pointer(positions), Int64(view.outer), Int64(view.n), Int64(view.inner), descending)
+            x.dtype.code, x.pointer, nil, int64Pointer(positions), Int64(view.outer), Int64(view.n), Int64(view.inner), descending
+        )
     }
 
     /// By `tk_topk`: a heap of `k`.
@@ -28,13 +29,17 @@ extension CPUBackend {
     }
 
     /// By `tk_searchsorted`: bisection.
-    public func searchSorted(_ sorted: RawTensor, _ values: RawTensor, _ out: RawTensor, rows: Int, n: Int, m: Int, shared: Bool, right: Bool) {
+    public func searchSorted(
+        _ sorted: RawTensor, _ values: RawTensor, _ out: RawTensor, rows: Int, n: Int, m: Int, shared: Bool, right: Bool
+    ) {
         tk_searchsorted(
             sorted.dtype.code, sorted.pointer, values.pointer, int64Pointer(out), Int64(rows), Int64(n), Int64(m), shared, right)
     }
 
     /// By `tk_scatter_reduce`, in the order of `j`.
-    public func scatterReduce(_ op: ScatterKernel, _ x: RawTensor, index: RawTensor, _ out: RawTensor, outputView: AxisView, n: Int) {
+    public func scatterReduce(
+        _ op: ScatterKernel, _ x: RawTensor, index: RawTensor, _ out: RawTensor, outputView: AxisView, n: Int
+    ) {
         tk_scatter_reduce(
             op.rawValue, x.dtype.code, out.pointer, Int64(outputView.outer), Int64(outputView.n), Int64(outputView.inner),
             int64Pointer(index), Int64(n), x.pointer)

@@ -6,7 +6,9 @@ import Testing
 
 /// Layers of convolution, pooling and normalisation: starting values, modes, wrappers.
 @Suite struct ConvolutionLayerTests {
-    private func close(_ a: Tensor, _ b: Tensor, _ tolerance: Double = 1e-5) -> Bool { a.isClose(to: b, rtol: tolerance, atol: tolerance) }
+    private func close(_ a: Tensor, _ b: Tensor, _ tolerance: Double = 1e-5) -> Bool {
+        a.isClose(to: b, rtol: tolerance, atol: tolerance)
+    }
 
     @Test func startingValues() {
         let conv = Conv2d(8, 16, kernelSize: [3, 5], groups: 2)
@@ -149,7 +151,8 @@ import Testing
         // Both ways to the Jacobian: batched tangents and batched cotangents.
         func f(_ x: Tensor) -> Tensor {
             let y = groupNorm(conv2d(x, w, stride: 2), groups: 5)
-            return interpolate(avgPool2d(y.padded([1, 1, 1, 1], mode: .replicate), kernelSize: 2), size: [3, 2], mode: .bilinear)
+            return interpolate(
+                avgPool2d(y.padded([1, 1, 1, 1], mode: .replicate), kernelSize: 2), size: [3, 2], mode: .bilinear)
         }
         #expect(close(jacrev(of: f)(x[0..<1]), jacfwd(of: f)(x[0..<1]), 1e-9))
     }

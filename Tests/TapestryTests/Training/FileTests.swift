@@ -19,7 +19,9 @@ import Testing
         var tensors: [String: Tensor] = [
             "empty": Tensor(zeros: [0, 3]), "scalar": Tensor(1.5), "view": Tensor(arange: 12).reshaped(3, 4).T,
         ]
-        for dtype in DType.allCases where dtype != .complex128 { tensors["of \(dtype)"] = (Tensor(arange: 7).reshaped(7, 1) - 2).to(dtype) }
+        for dtype in DType.allCases where dtype != .complex128 {
+            tensors["of \(dtype)"] = (Tensor(arange: 7).reshaped(7, 1) - 2).to(dtype)
+        }
         try saveSafetensors(tensors, to: path("all.safetensors"), metadata: ["note": "ümlaut \u{1F600} \\ \"quoted\""])
         let file = try SafetensorsFile(path("all.safetensors"))
         #expect(file.metadata["note"] == "ümlaut \u{1F600} \\ \"quoted\"")

@@ -95,7 +95,8 @@ private enum GroupPlace { case samples, weight }
 /// One of the three operations inside `vmap`. If only samples are hidden examples of, they make more samples; otherwise each example
 /// makes groups of its own.
 private func batchedConvolution(
-    _ a: Tensor, _ b: Tensor, _ plan: ConvolutionPlan, _ placeA: GroupPlace, _ placeB: GroupPlace, _ placeOut: GroupPlace, _ shape: Shape,
+    _ a: Tensor, _ b: Tensor, _ plan: ConvolutionPlan, _ placeA: GroupPlace, _ placeB: GroupPlace, _ placeOut: GroupPlace,
+    _ shape: Shape,
     _ body: (Tensor, Tensor, ConvolutionPlan, Shape) -> Tensor
 ) -> Tensor {
     var plan = plan
@@ -103,7 +104,8 @@ private func batchedConvolution(
         return a.lifted { a, hidden in
             let sizes = Array(a.shape[..<hidden]), count = sizes.reduce(1, *)
             plan.batch *= count
-            let y = body(a.reshaped([a.shape[hidden] * count] + a.shape[(hidden + 1)...]), b, plan, [shape[0] * count] + shape[1...])
+            let y = body(
+                a.reshaped([a.shape[hidden] * count] + a.shape[(hidden + 1)...]), b, plan, [shape[0] * count] + shape[1...])
             return y.reshaped(sizes + shape)
         }
     }

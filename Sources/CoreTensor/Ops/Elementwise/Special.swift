@@ -121,7 +121,9 @@ public func entr(_ x: Tensor) -> Tensor {
     let x = x.asFloatingPoint("entr")
     let isPositive = x .> 0
     let safe = which(isPositive, x, 1)
-    let outside = which(x .== 0, Tensor(zerosLike: x), which(x.isNaN, x.detached(), Tensor(repeating: -Double.infinity, shape: x.shape, dtype: x.dtype)))
+    let outside = which(
+        x .== 0, Tensor(zerosLike: x),
+        which(x.isNaN, x.detached(), Tensor(repeating: -Double.infinity, shape: x.shape, dtype: x.dtype)))
     return which(isPositive, -(safe * log(safe)), outside)
 }
 

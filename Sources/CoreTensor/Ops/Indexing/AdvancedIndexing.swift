@@ -52,7 +52,8 @@ private struct Places {
 
 extension Tensor {
     /// Splits indices into basic ones (tensors standing for whole axes) and the tensors with the axes they index in the basic result.
-    private func parted(_ indices: [TensorIndex]) -> (basic: [TensorIndex], tensors: [(axis: Int, index: Tensor)], adjacent: Bool) {
+    private func parted(_ indices: [TensorIndex]) -> (basic: [TensorIndex], tensors: [(axis: Int, index: Tensor)], adjacent: Bool)
+    {
         var used = 0
         for index in indices {
             switch index {
@@ -127,7 +128,9 @@ extension Tensor {
         let table = front.reshaped([merged, width])
         let index = places.flat(x.shape).reshaped([rows, 1]).expanded(to: [rows, width])
         let source = values.reshaped([rows, width])
-        let written = accumulate ? table.scatterAdded(axis: 0, index: index, source: source) : table.scattered(axis: 0, index: index, source: source)
+        let written =
+            accumulate
+            ? table.scatterAdded(axis: 0, index: index, source: source) : table.scattered(axis: 0, index: index, source: source)
         var inverse = order
         for (position, axis) in order.enumerated() { inverse[axis] = position }
         return replacing(basic, with: written.reshaped(front.shape).permuted(inverse))

@@ -63,7 +63,9 @@ extension Tensor {
         if index.count != source.count { fail("putting", "\(index.count) places for \(source.count) elements") }
         let places = index.flattened().wrapped("putting", limit: count), values = source.flattened()
         let flat = reshaped([count])
-        let result = accumulate ? flat.scatterAdded(axis: 0, index: places, source: values) : flat.scattered(axis: 0, index: places, source: values)
+        let result =
+            accumulate
+            ? flat.scatterAdded(axis: 0, index: places, source: values) : flat.scattered(axis: 0, index: places, source: values)
         return result.reshaped(shape)
     }
 
@@ -73,7 +75,9 @@ extension Tensor {
         guard let along = axis else {
             return flattened().gathered(axis: 0, index: index.flattened().wrapped("takenAlong", limit: count))
         }
-        if index.rank != rank { fail("takenAlong", "an index of shape \(index.shape) for a tensor of shape \(shape): ranks differ") }
+        if index.rank != rank {
+            fail("takenAlong", "an index of shape \(index.shape) for a tensor of shape \(shape): ranks differ")
+        }
         let axis = resolveAxis("takenAlong", along, rank: rank)
         var own = shape, theirs = index.shape
         own[axis] = 1
@@ -110,7 +114,9 @@ extension Tensor {
 
     /// A copy with the slices of `source` along an axis added to those that `index` (a vector) names (PyTorch's `index_add`).
     public func indexAdded(axis: Int, index: Tensor, source: Tensor, alpha: Double = 1) -> Tensor {
-        alongAxis("indexAdded", axis, index, alpha == 1 ? source : (source * alpha).to(source.dtype)) { $0.scatterAdded(axis: $1, index: $2, source: $3) }
+        alongAxis("indexAdded", axis, index, alpha == 1 ? source : (source * alpha).to(source.dtype)) {
+            $0.scatterAdded(axis: $1, index: $2, source: $3)
+        }
     }
 
     /// A copy with the slices of `source` along an axis put in place of those that `index` names (PyTorch's `index_copy`).
@@ -129,7 +135,9 @@ extension Tensor {
     }
 
     /// A copy with the slices of `source` combined with those that `index` names (PyTorch's `index_reduce`).
-    public func indexReduced(axis: Int, index: Tensor, source: Tensor, _ reduction: ScatterReduction, includeSelf: Bool = true) -> Tensor {
+    public func indexReduced(axis: Int, index: Tensor, source: Tensor, _ reduction: ScatterReduction, includeSelf: Bool = true)
+        -> Tensor
+    {
         alongAxis("indexReduced", axis, index, source) {
             $0.scatterReduced(axis: $1, index: $2, source: $3, reduction, includeSelf: includeSelf)
         }

@@ -21,7 +21,8 @@ extension Tensor {
     /// Checks an index and source for a scatter and calls `body` with the part of the tensor that the index spans; the result takes
     /// the part's place.
     private func scattering(
-        _ name: String, _ axis: Int, _ index: Tensor, _ source: Tensor, _ body: (_ part: Tensor, _ axis: Int, _ index: Tensor, _ source: Tensor) -> Tensor
+        _ name: String, _ axis: Int, _ index: Tensor, _ source: Tensor,
+        _ body: (_ part: Tensor, _ axis: Int, _ index: Tensor, _ source: Tensor) -> Tensor
     ) -> Tensor {
         if rank == 0 || index.rank == 0 {
             let line = reshaped([count]), i = index.rank == 0 ? index.reshaped([1]) : index
@@ -40,7 +41,9 @@ extension Tensor {
         for other in 0..<rank {
             let n = index.shape[other]
             if n > source.shape[other] || (other != axis && n > shape[other]) {
-                fail(name, "an index of shape \(index.shape) is longer than source \(source.shape) or tensor \(shape) on axis \(other)")
+                fail(
+                    name,
+                    "an index of shape \(index.shape) is longer than source \(source.shape) or tensor \(shape) on axis \(other)")
             }
             if n < source.shape[other] { given = given.narrowed(axis: other, start: 0, length: n) }
             if other != axis && n < shape[other] {
@@ -87,7 +90,8 @@ extension Tensor {
     public func scatterAdded(axis: Int, index: Tensor, source: Tensor) -> Tensor {
         scattering("scatterAdd", axis, index, source) { part, axis, index, source in
             if part.dtype == .bool {
-                return (part.to(.int64) + CoreTensor.scatterAdd(source.to(.int64), axis: axis, index: index, into: part.shape)).to(.bool)
+                return (part.to(.int64) + CoreTensor.scatterAdd(source.to(.int64), axis: axis, index: index, into: part.shape))
+                    .to(.bool)
             }
             return part + CoreTensor.scatterAdd(source, axis: axis, index: index, into: part.shape)
         }
@@ -103,7 +107,9 @@ extension Tensor {
         }
     }
 
-    private func combined(_ axis: Int, _ index: Tensor, _ source: Tensor, _ reduction: ScatterReduction, _ includeSelf: Bool) -> Tensor {
+    private func combined(_ axis: Int, _ index: Tensor, _ source: Tensor, _ reduction: ScatterReduction, _ includeSelf: Bool)
+        -> Tensor
+    {
         let ones = Tensor(ones: index.shape, dtype: .int64, device: device)
         let arrivals = { CoreTensor.scatterAdd(ones, axis: axis, index: index, into: self.shape) }
         var base = self

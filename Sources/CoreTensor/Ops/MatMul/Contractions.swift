@@ -10,7 +10,9 @@ public func outer(_ a: Tensor, _ b: Tensor) -> Tensor {
 
 /// Σ a[i] b[i] of two vectors.
 public func dot(_ a: Tensor, _ b: Tensor) -> Tensor {
-    if a.rank != 1 || b.rank != 1 || a.count != b.count { fail("dot", "needs vectors of one length, not \(a.shape) and \(b.shape)") }
+    if a.rank != 1 || b.rank != 1 || a.count != b.count {
+        fail("dot", "needs vectors of one length, not \(a.shape) and \(b.shape)")
+    }
     if a.dtype != b.dtype { fail("dot", "needs one type, not \(a.dtype) and \(b.dtype)") }
     return matmul(a, b)
 }
@@ -27,12 +29,17 @@ public func inner(_ a: Tensor, _ b: Tensor) -> Tensor {
 
 /// Sums of products over the given axes of `a` and `b`, pair by pair; what remains of `a` comes first.
 public func tensordot(_ a: Tensor, _ b: Tensor, axes: ([Int], [Int])) -> Tensor {
-    let left = axes.0.map { resolveAxis("tensordot", $0, rank: a.rank) }, right = axes.1.map { resolveAxis("tensordot", $0, rank: b.rank) }
+    let left = axes.0.map { resolveAxis("tensordot", $0, rank: a.rank) },
+        right = axes.1.map { resolveAxis("tensordot", $0, rank: b.rank) }
     if left.count != right.count { fail("tensordot", "\(left.count) axes of the first for \(right.count) of the second") }
     var a = a, b = b
     for (l, r) in zip(left, right) where a.shape[l] != b.shape[r] {
         // An axis of size 1 stands for a sum.
-        if a.shape[l] == 1 { b = b.sum(Axes([r]), keepDims: true) } else if b.shape[r] == 1 { a = a.sum(Axes([l]), keepDims: true) } else {
+        if a.shape[l] == 1 {
+            b = b.sum(Axes([r]), keepDims: true)
+        } else if b.shape[r] == 1 {
+            a = a.sum(Axes([l]), keepDims: true)
+        } else {
             fail("tensordot", "axis \(l) of \(a.shape) and axis \(r) of \(b.shape) differ")
         }
     }
@@ -110,7 +117,9 @@ private struct EinsumEquation {
             var result = list
             if hasEllipsis { result.insert(contentsOf: dots, at: position) }
             if Set(result).count != result.count { wrong("a letter occurs twice on the right") }
-            for label in result where !inputs.contains(where: { $0.contains(label) }) { wrong("a letter on the right is not on the left") }
+            for label in result where !inputs.contains(where: { $0.contains(label) }) {
+                wrong("a letter on the right is not on the left")
+            }
             output = result
         } else {
             let all = inputs.flatMap { $0 }
@@ -160,7 +169,9 @@ private struct EinsumEquation {
         return (x, labels)
     }
 
-    private func multiplied(_ left: (x: Tensor, labels: [Int]), _ right: (x: Tensor, labels: [Int]), keep: Set<Int>, _ sizes: [Int: Int])
+    private func multiplied(
+        _ left: (x: Tensor, labels: [Int]), _ right: (x: Tensor, labels: [Int]), keep: Set<Int>, _ sizes: [Int: Int]
+    )
         -> (x: Tensor, labels: [Int])
     {
         var a = left.x, b = right.x

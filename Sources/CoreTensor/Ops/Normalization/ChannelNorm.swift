@@ -104,7 +104,8 @@ func checkChannels(_ operation: String, _ x: Tensor, _ parameters: Tensor?...) -
     for case let parameter? in parameters where parameter.shape != [x.shape[1]] || !parameter.dtype.isFloatingPoint {
         fail(
             operation,
-            "a parameter \(parameter.dtype) of shape \(parameter.shape) does not fit an input of shape \(x.shape); needs [\(x.shape[1])]")
+            "a parameter \(parameter.dtype) of shape \(parameter.shape) does not fit an input of shape \(x.shape); needs [\(x.shape[1])]"
+        )
     }
     return x.dtype == .float64 ? .float64 : .float32
 }

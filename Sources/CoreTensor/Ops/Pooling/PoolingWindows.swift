@@ -59,10 +59,12 @@ struct WindowGeometry {
 
 func checkPooled(_ operation: String, _ x: Tensor, rank: Int) {
     let isShaped = x.rank == rank + 1 || x.rank == rank + 2
-    if !isShaped || x.dtype == .bool || x.dtype.isComplex || x.dtype.isStorageOnly || x.shape[(x.rank - rank - 1)...].contains(0) {
+    if !isShaped || x.dtype == .bool || x.dtype.isComplex || x.dtype.isStorageOnly || x.shape[(x.rank - rank - 1)...].contains(0)
+    {
         fail(
             operation,
-            "an input of shape \(x.shape) and type \(x.dtype); needs numbers [batch, channels, \(rank) axes] or [channels, \(rank) axes]")
+            "an input of shape \(x.shape) and type \(x.dtype); needs numbers [batch, channels, \(rank) axes] or [channels, \(rank) axes]"
+        )
     }
 }
 

@@ -8,7 +8,8 @@ func pNorm(_ x: Tensor, _ p: Double, _ axes: Axes, keepDims: Bool = false) -> Te
     if p == .infinity { return a.max(axes, keepDims: keepDims) }
     if p == -.infinity { return a.min(axes, keepDims: keepDims) }
     // Roots of 0 have no slope: where the sum is 0, a constant takes its place.
-    let powers = p == 2 ? a * a : pow(p < 1 ? which(a .== 0, 1, a) : a, p) * (p < 1 ? (a .!= 0).to(a.dtype) : Tensor(1, dtype: a.dtype))
+    let powers =
+        p == 2 ? a * a : pow(p < 1 ? which(a .== 0, 1, a) : a, p) * (p < 1 ? (a .!= 0).to(a.dtype) : Tensor(1, dtype: a.dtype))
     let sum = powers.sum(axes, keepDims: keepDims)
     let isZero = sum.detached() .== 0
     let safe = which(isZero, 1, sum)
@@ -55,7 +56,9 @@ extension Tensor {
     /// Slices along an axis shrunk to a p-norm of at most `maxNorm`.
     public func renormalized(p: Double, axis: Int, maxNorm: Double) -> Tensor {
         let axis = resolveAxis("renormalized", axis, rank: rank)
-        if rank < 2 || !(p > 0) || maxNorm < 0 { fail("renormalized", "p = \(p), maxNorm \(maxNorm) for a tensor of shape \(shape)") }
+        if rank < 2 || !(p > 0) || maxNorm < 0 {
+            fail("renormalized", "p = \(p), maxNorm \(maxNorm) for a tensor of shape \(shape)")
+        }
         let norms = pNorm(self, p, Axes((0..<rank).filter { $0 != axis }), keepDims: true)
         return which(norms .> maxNorm, self * (maxNorm / (norms + 1e-7)), self)
     }

@@ -65,7 +65,8 @@ extension Tensor {
 
     /// The running integral along an axis by the trapezoidal rule; one element less than the axis.
     public func cumulativeTrapezoid(at x: Tensor? = nil, spacing: Double = 1, axis: Int = -1) -> Tensor {
-        trapezoids("cumulativeTrapezoid", x, Tensor(spacing, dtype: dtype.isDifferentiable ? dtype : .float32), axis).cumsum(axis: axis)
+        trapezoids("cumulativeTrapezoid", x, Tensor(spacing, dtype: dtype.isDifferentiable ? dtype : .float32), axis).cumsum(
+            axis: axis)
     }
 
     /// Derivative along an axis by central differences, one-sided at the edges of first or second order (NumPy's `gradient`). The
@@ -79,15 +80,19 @@ extension Tensor {
         func part(_ start: Int, _ length: Int) -> Tensor { narrowed(axis: axis, start: start, length: length) }
         let ones = [Int](repeating: 1, count: rank - 1 - axis)
         let real = dtype.isDifferentiable ? dtype : DType.float32
-        let steps = (coordinates.map { $0.to(real).differences(axis: 0) } ?? Tensor(repeating: spacing, shape: [n - 1], dtype: real))
-        func h(_ start: Int, _ length: Int) -> Tensor { steps.narrowed(axis: 0, start: start, length: length).reshaped([length] + ones) }
+        let steps =
+            (coordinates.map { $0.to(real).differences(axis: 0) } ?? Tensor(repeating: spacing, shape: [n - 1], dtype: real))
+        func h(_ start: Int, _ length: Int) -> Tensor {
+            steps.narrowed(axis: 0, start: start, length: length).reshaped([length] + ones)
+        }
         var parts: [Tensor] = []
         let before = h(0, n - 2), after = h(1, n - 2)
         if edgeOrder == 1 || n < 3 {
             parts.append((part(1, 1) - part(0, 1)) / h(0, 1))
         } else {
             let a = h(0, 1), b = h(1, 1)
-            parts.append(part(0, 1) * (-(a * 2 + b) / (a * (a + b))) + part(1, 1) * ((a + b) / (a * b)) - part(2, 1) * (a / (b * (a + b))))
+            parts.append(
+                part(0, 1) * (-(a * 2 + b) / (a * (a + b))) + part(1, 1) * ((a + b) / (a * b)) - part(2, 1) * (a / (b * (a + b))))
         }
         if n > 2 {
             parts.append(
@@ -98,7 +103,9 @@ extension Tensor {
             parts.append((part(n - 1, 1) - part(n - 2, 1)) / h(n - 2, 1))
         } else {
             let a = h(n - 3, 1), b = h(n - 2, 1)
-            parts.append(part(n - 3, 1) * (b / (a * (a + b))) - part(n - 2, 1) * ((a + b) / (a * b)) + part(n - 1, 1) * ((b * 2 + a) / (b * (a + b))))
+            parts.append(
+                part(n - 3, 1) * (b / (a * (a + b))) - part(n - 2, 1) * ((a + b) / (a * b)) + part(n - 1, 1)
+                    * ((b * 2 + a) / (b * (a + b))))
         }
         return concatenate(parts, axis: axis)
     }
@@ -129,7 +136,9 @@ extension Tensor {
         if rank < 2 { return c / c }
         let d = sqrt(c.diagonal().real)
         let r = c / d.unsqueezed(1) / d
-        if r.dtype.isComplex { return complex(real: r.real.clamped(min: -1, max: 1), imaginary: r.imaginary.clamped(min: -1, max: 1)) }
+        if r.dtype.isComplex {
+            return complex(real: r.real.clamped(min: -1, max: 1), imaginary: r.imaginary.clamped(min: -1, max: 1))
+        }
         return r.clamped(min: -1, max: 1)
     }
 }

@@ -107,18 +107,23 @@ func cubicWeight(_ x: Double, a: Double) -> Double {
 /// shrinking. uint8 is rounded
 /// after each axis (and not for `area`). Traps if neither or both of `size` and `scaleFactor` are given, or the mode does not fit.
 public func interpolate(
-    _ x: Tensor, size: SpatialSizes? = nil, scaleFactor: [Double]? = nil, mode: InterpolationMode = .nearest, alignCorners: Bool = false,
+    _ x: Tensor, size: SpatialSizes? = nil, scaleFactor: [Double]? = nil, mode: InterpolationMode = .nearest,
+    alignCorners: Bool = false,
     recomputeScaleFactor: Bool = false, antialias: Bool = false
 ) -> Tensor {
     let rank = x.rank - 2
     if !(1...3).contains(rank) || (mode.rank ?? rank) != rank {
-        fail("interpolate", "mode \(mode) for an input of shape \(x.shape) ([batch, channels, \(mode.rank.map { "\($0)" } ?? "1 to 3") axes])")
+        fail(
+            "interpolate",
+            "mode \(mode) for an input of shape \(x.shape) ([batch, channels, \(mode.rank.map { "\($0)" } ?? "1 to 3") axes])")
     }
     if (size == nil) == (scaleFactor == nil) { fail("interpolate", "needs either a size or a scaleFactor") }
     if antialias && mode != .bilinear && mode != .bicubic { fail("interpolate", "antialias goes with bilinear and bicubic only") }
     let isNearest = mode == .nearest || mode == .nearestExact
     if alignCorners && (isNearest || mode == .area) { fail("interpolate", "alignCorners does not go with mode \(mode)") }
-    if !x.dtype.isFloatingPoint && !(x.dtype == .uint8 && mode != .area) { fail("interpolate", "mode \(mode) of \(x.dtype); convert with to(.float32)") }
+    if !x.dtype.isFloatingPoint && !(x.dtype == .uint8 && mode != .area) {
+        fail("interpolate", "mode \(mode) of \(x.dtype); convert with to(.float32)")
+    }
     let input = Array(x.shape[2...])
     var scales: [Double?] = input.map { _ in nil }
     var output: [Int]

@@ -21,7 +21,9 @@ extension Tensor {
         let plane = diagonalPlane("diagonal", offset, axis1, axis2)
         let front = permuted(plane.order)
         let lead = Array(front.shape.dropLast(2))
-        if count == 0 || plane.length == 0 { return front.reshaped(lead + [plane.rows * plane.columns]).slice([.ellipsis, .slice(from: 0, to: 0, step: 1)]) }
+        if count == 0 || plane.length == 0 {
+            return front.reshaped(lead + [plane.rows * plane.columns]).slice([.ellipsis, .slice(from: 0, to: 0, step: 1)])
+        }
         return front.reshaped(lead + [plane.rows * plane.columns]).slice([.ellipsis, plane.index])
     }
 
@@ -40,7 +42,8 @@ extension Tensor {
     /// The last axis as the `offset`-th diagonal of a plane of zeros, whose axes get the positions `axis1` and `axis2`.
     public func diagonalEmbedded(offset: Int = 0, axis1: Int = -2, axis2: Int = -1) -> Tensor {
         let x = rank == 0 ? reshaped([1]) : self
-        let a = resolveAxis("diagonalEmbedded", axis1, rank: x.rank + 1), b = resolveAxis("diagonalEmbedded", axis2, rank: x.rank + 1)
+        let a = resolveAxis("diagonalEmbedded", axis1, rank: x.rank + 1),
+            b = resolveAxis("diagonalEmbedded", axis2, rank: x.rank + 1)
         if a == b { fail("diagonalEmbedded", "the plane of axis \(axis1) with itself") }
         let n = x.shape.last! + Swift.abs(offset), lead = Array(x.shape.dropLast())
         let plane = Tensor(zeros: lead + [n, n], dtype: dtype, device: device)

@@ -82,7 +82,9 @@ extension Tensor {
         let n = rank == 0 ? 1 : shape[place]
         let list = times.scalars(Int.self)
         if times.rank != 1 || list.count != n || list.contains(where: { $0 < 0 }) {
-            fail("repeatInterleaved", "repetitions \(times.shape) for axis \(place) of \(shape): one count, not negative, for each")
+            fail(
+                "repeatInterleaved", "repetitions \(times.shape) for axis \(place) of \(shape): one count, not negative, for each"
+            )
         }
         let index = list.enumerated().flatMap { [Int](repeating: $0.offset, count: $0.element) }
         return (rank == 0 ? reshaped([1]) : self).indexSelect(axis: place, index: Tensor(index, shape: [index.count]))

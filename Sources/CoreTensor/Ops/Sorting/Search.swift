@@ -84,7 +84,8 @@ extension Tensor {
         // By division, as all equal bins are counted: the edges' rounding must not move an element.
         let flat = x.flattened().to(.float64)
         let inside = (flat .>= low) .& (flat .<= high)
-        let bin = ((flat - low) / (high - low) * Double(bins)).replacingNonFinite().to(.int64).clamped(min: 0, max: Double(bins - 1))
+        let bin = ((flat - low) / (high - low) * Double(bins)).replacingNonFinite().to(.int64).clamped(
+            min: 0, max: Double(bins - 1))
         let ones = weights.map { $0.to(x.dtype).flattened() } ?? Tensor(ones: [x.count], dtype: x.dtype)
         let counts = scatterAdd(ones * inside.to(x.dtype), axis: 0, index: bin, into: [bins])
         return (density ? counts / (counts.sum() * ((high - low) / Double(bins))) : counts, edges)

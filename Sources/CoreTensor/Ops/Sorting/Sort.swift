@@ -51,7 +51,9 @@ extension Tensor {
             if k != 1 { fail("kthValue", "the \(k)-th of one element") }
             return ValuesAndIndices(values: self, indices: Tensor(zeros: [], dtype: .int64))
         }
-        if k < 1 || k > shape[axis] { fail("kthValue", "the \(k)-th of the \(shape[axis]) elements along axis \(axis) of \(shape)") }
+        if k < 1 || k > shape[axis] {
+            fail("kthValue", "the \(k)-th of the \(shape[axis]) elements along axis \(axis) of \(shape)")
+        }
         let place = argsort(axis: axis).narrowed(axis: axis, start: k - 1, length: 1)
         return picked(axis, place, keepDims)
     }

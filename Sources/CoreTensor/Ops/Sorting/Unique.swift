@@ -41,7 +41,8 @@ extension Tensor {
         let sorted = embedding(order, rows)
         var starts = Tensor(ones: [n], dtype: .bool)
         if n > 1 {
-            let changed = (sorted.narrowed(axis: 0, start: 1, length: n - 1) .!= sorted.narrowed(axis: 0, start: 0, length: n - 1)).any(1)
+            let changed =
+                (sorted.narrowed(axis: 0, start: 1, length: n - 1) .!= sorted.narrowed(axis: 0, start: 0, length: n - 1)).any(1)
             starts = concatenate([Tensor(ones: [1], dtype: .bool), changed])
         }
         let group = starts.to(.int64).cumsum(axis: 0) - 1
