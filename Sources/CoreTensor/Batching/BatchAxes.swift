@@ -129,3 +129,7 @@ public func loopOverExamples(_ operation: String, _ inputs: [Tensor], _ body: ([
     guard let first = results.first else { fail(operation, "vmap over no examples needs a batched form, which it lacks") }
     return first.indices.map { k in stack(results.map { $0[k] }).concealing(0, as: level) }
 }
+
+func looped(_ operation: String, _ inputs: [Tensor], _ body: ([Tensor]) -> Tensor) -> Tensor {
+    loopOverExamples(operation, inputs) { [body($0)] }[0]
+}

@@ -12,7 +12,8 @@ enum OpCatalog {
         ("Complex numbers", complexNumbers), ("Reductions", reductions), ("Scans", scans), ("Sorting and searching", sorting),
         ("Statistics", statistics), ("Distances and similarities", distances), ("Shape", shapes + rearranging),
         ("Indexing", indexing), ("Scattering", scattering), ("Products and contractions", products + contractions),
-        ("Linear algebra", linearAlgebra), ("Fourier transforms", fourier), ("Normalisation", normalizations),
+        ("Linear algebra", linearAlgebra), ("Fourier transforms", fourier), ("Normalisation", normalizations + channelNorms),
+        ("Convolution", convolutions), ("Pooling", pooling), ("Resampling", resampling),
         ("Losses", losses + elementLosses + rowLosses),
     ]
 

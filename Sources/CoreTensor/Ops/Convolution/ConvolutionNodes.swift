@@ -12,7 +12,8 @@ final class ConvolutionBackward: Node, @unchecked Sendable {
         switch input {
         case 0: convolutionGradInput(g, saved(1), plan, like: saved(0).shape)
         case 1: convolutionGradWeight(saved(0), g, plan, like: saved(1).shape)
-        default: g.sum(Axes([0] + Array(2..<g.rank)))
+        // First over the places, which lie together.
+        default: g.reshaped([g.shape[0], g.shape[1], g.shape[2...].reduce(1, *)]).sum(2).sum(0)
         }
     }
 }

@@ -59,8 +59,8 @@ private struct GridAxis {
 /// `x [batch, channels, height, width]` (or with depth) read at the places that `grid [batch, outHeight, outWidth, 2]` (or `[...,
 /// 3]`) names, in x, y (, z) order from -1 to 1: gives `[batch, channels, outHeight, outWidth]` (Jaderberg et al., 2015).
 ///
-/// With `alignCorners` -1 and 1 are the centres of the first and last elements, otherwise their outer edges. `bicubic` is for two axes.
-/// Gradients flow to both arguments. Traps on shapes that do not fit.
+/// With `alignCorners` -1 and 1 are the centres of the first and last elements, otherwise their outer edges. `bicubic` is cubic along
+/// every axis. Gradients flow to both arguments. Traps on shapes that do not fit.
 public func gridSample(
     _ x: Tensor, _ grid: Tensor, mode: GridSampleMode = .bilinear, paddingMode: GridPaddingMode = .zeros,
     alignCorners: Bool = false
@@ -75,7 +75,6 @@ public func gridSample(
             "an input \(x.dtype) of shape \(x.shape) and a grid \(grid.dtype) of shape \(grid.shape); needs floats [batch, channels, 2 or 3 axes] "
                 + "and [batch, 2 or 3 axes, 2 or 3]")
     }
-    if mode == .bicubic && rank != 2 { fail("gridSample", "bicubic is for two spatial axes, not \(rank)") }
     if x.dtype == .float16 || x.dtype == .bfloat16 {
         return gridSample(x.to(.float32), grid.to(.float32), mode: mode, paddingMode: paddingMode, alignCorners: alignCorners).to(
             x.dtype)
