@@ -13,7 +13,7 @@ public enum ConformanceSuite {
         "optimizer": OptimizerRunner.run, "lr_scheduler": ScheduleRunner.run,
         "clip_grad_norm": GradientRunners.clipNorm, "clip_grad_value": GradientRunners.clipValue,
         "grad_scaler": GradientRunners.scaler,
-        "composed_loss": ComposedLossRunner.run, "module": LossModuleRunner.run,
+        "composed_loss": ComposedLossRunner.run, "module": ModuleRunner.run,
         "error": OperatorRunner.refuse,
     ]
 

@@ -301,4 +301,12 @@ void tk_sgemm_avx512(const tk_sgemm *g, bool parallel) {
         }
     tk_free(shared, bytes);
 }
+
+void tk_pack_tile_rows(const float *a, int64_t lda, int64_t k, int64_t rows, float *out) {
+    pack_a_panel(a, lda, false, k, rows, out);
+}
+
+void tk_multiply_tile(int64_t rows, int64_t k, const float *a, const float *b, float *c, int64_t ldc, int64_t width, bool add) {
+    kernels[rows](k, a, b, c, ldc, width, add ? ADD : WRITE, 0);
+}
 #endif

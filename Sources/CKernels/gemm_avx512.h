@@ -13,4 +13,11 @@ typedef struct {
 
 /// Needs a CPU with AVX-512, and k > 0. `parallel`: over the pool's threads, else on the caller alone; the same bits either way.
 void tk_sgemm_avx512(const tk_sgemm *g, bool parallel);
+
+// The pieces, for products whose operands are made as they are needed (convolutions).
+enum { TK_TILE_ROWS = 14, TK_TILE_COLUMNS = 32, TK_PACK_GAP = 16 };
+/// `rows` (at most TK_TILE_ROWS) rows of A, `k` long, as a kernel reads them. Writes up to TK_PACK_GAP elements past the end.
+void tk_pack_tile_rows(const float *a, int64_t lda, int64_t k, int64_t rows, float *out);
+/// c [rows, width] (= or +=) packed rows of A · k rows of TK_TILE_COLUMNS elements of B, aligned to 64 bytes.
+void tk_multiply_tile(int64_t rows, int64_t k, const float *a, const float *b, float *c, int64_t ldc, int64_t width, bool add);
 #endif

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "levels.h"
+#include "windows.h"
 
 #if defined(__x86_64__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2,f16c"))), apply_to = function)
@@ -14,5 +15,6 @@
 #include "templates/rows.inc"
 #include "templates/optimizers.inc"
 #include "templates/table.inc"
+#include "templates/windows.inc"
 #pragma clang attribute pop
 #endif

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "levels.h"
+#include "windows.h"
 
 #define TK_NAME(name) name##_baseline
 #define TK_LEVEL tk_level_baseline
@@ -11,3 +12,4 @@
 #include "templates/rows.inc"
 #include "templates/optimizers.inc"
 #include "templates/table.inc"
+#include "templates/windows.inc"

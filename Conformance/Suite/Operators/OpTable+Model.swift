@@ -1,12 +1,6 @@
 import Tapestry
 
 extension OpTable {
-    /// Normalised axes as one: the library's norms take the last axis, which any number of trailing axes can be flattened to.
-    static func overTrailing(_ x: Tensor, _ shape: [Int], _ f: (Tensor) -> Tensor) -> Tensor {
-        let lead = Array(x.shape.dropLast(shape.count))
-        return f(x.reshaped(lead + [shape.reduce(1, *)])).reshaped(x.shape)
-    }
-
     static let model: [String: Function] = [
         "matmul": { [matmul(try $0.tensor(0), try $0.tensor(1))] }, "mm": { [matmul(try $0.tensor(0), try $0.tensor(1))] },
         "bmm": { [matmul(try $0.tensor(0), try $0.tensor(1))] }, "mv": { [matmul(try $0.tensor(0), try $0.tensor(1))] },
@@ -21,24 +15,6 @@ extension OpTable {
             if call.has("padding_idx") { padding = try call.int(9, "padding_idx") }
             if let p = padding, p < 0 { padding = p + table.shape[0] }
             return [embedding(try call.tensor(1), table, paddingIndex: padding)]
-        },
-        "nn.functional.layer_norm": { call in
-            try call.allow("eps", "weight", "bias")
-            let x = try call.tensor(0), shape = try call.ints(1)
-            let eps = try call.double(4, "eps", or: 1e-5)
-            if eps < 0 { throw Unsupported("a negative eps") }
-            let weight = try call.optionalTensor(2, "weight")?.flattened(), bias = try call.optionalTensor(3, "bias")?.flattened()
-            return [overTrailing(x, shape) { layerNorm($0, weight: weight, bias: bias, eps: eps) }]
-        },
-        "nn.functional.rms_norm": { call in
-            try call.allow("eps", "weight")
-            let x = try call.tensor(0), shape = try call.ints(1)
-            // PyTorch's standard eps is the type's machine epsilon.
-            let standard = x.dtype == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne)
-            let eps = try call.double(3, "eps", or: standard)
-            if eps < 0 { throw Unsupported("a negative eps") }
-            let weight = try call.optionalTensor(2, "weight")?.flattened()
-            return [overTrailing(x, shape) { rmsNorm($0, weight: weight, eps: eps) }]
         },
         "nn.functional.scaled_dot_product_attention": { call in
             try call.allow("attn_mask", "is_causal", "dropout_p", "enable_gqa", "scale")

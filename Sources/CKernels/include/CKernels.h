@@ -267,6 +267,56 @@ void tk_attention_grad(int dtype, const tk_attention_shape *s, const void *q, co
                        tk_attention_strides dq_strides, void *dk, tk_attention_strides dk_strides, void *dv,
                        tk_attention_strides dv_strides);
 
+// ---- convolution: conv.c. f32, f64 and i64 (wrapping) ----
+/// Sizes of a convolution over up to three axes (leading axes 1 where there are fewer). Input [batch, groups · inputs, in...],
+/// weight [groups · outputs, inputs, kernel...], output [batch, groups · outputs, out...]. Output place o and tap t meet input
+/// place o · stride - pad + t · dilation; places outside the input count as 0.
+typedef struct {
+    int64_t batch, groups, inputs, outputs;   // channels per group
+    int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
+} tk_conv_shape;
+/// y = x * weight (cross-correlation), plus bias [groups · outputs] if not NULL.
+void tk_conv(int dtype, const tk_conv_shape *s, const void *x, const void *weight, const void *bias, void *y);
+/// The adjoint in the input: dx from g, which has the output's shape. Also the transposed convolution.
+void tk_conv_grad_input(int dtype, const tk_conv_shape *s, const void *g, const void *weight, void *dx);
+/// The adjoint in the weight.
+void tk_conv_grad_weight(int dtype, const tk_conv_shape *s, const void *x, const void *g, void *dweight);
+/// columns [batch, inputs · taps, places] of x [batch, inputs, in...] (groups = 1), and the adjoint, which adds them up.
+void tk_im2col(int dtype, const tk_conv_shape *s, const void *x, void *columns);
+void tk_col2im(int dtype, const tk_conv_shape *s, const void *columns, void *x);
+
+// ---- pooling: pooling.c. f32, f64 and i64 ----
+/// Windows along one axis: window o covers the places start[o], start[o] + step, ... count[o] of them, all inside 0 ..< in.
+typedef struct { int64_t in, out, step; const int64_t *start, *count; } tk_pool_axis;
+/// The largest of each window of x [planes, in...] and, unless NULL, its place in the plane (int32; the plane has fewer than 2^31).
+/// The first of equals; a NaN wins.
+void tk_max_pool(int dtype, int64_t planes, const tk_pool_axis axes[3], const void *x, void *y, int32_t *places);
+/// dx [planes, size] = 0, then dx[p, places[p, i]] += (or =) g[p, i] in the order of i.
+void tk_scatter_planes(int dtype, int64_t planes, int64_t size, int64_t n, const int32_t *places, const void *g, void *dx, bool add);
+/// y[p, i] = x[p, places[p, i]]: the adjoint.
+void tk_gather_planes(int dtype, int64_t planes, int64_t size, int64_t n, const int32_t *places, const void *x, void *y);
+
+// ---- sparse linear maps of one axis: axis_map.c. f32 and f64 ----
+/// y[o, j, i] = sum over e in first[j] ..< first[j + 1] of weights[e] x[o, sources[e], i]; x is [outer, n_in, inner],
+/// y [outer, n_out, inner]. Interpolation and averages are made of it.
+void tk_axis_map(int dtype, const void *x, void *y, int64_t outer, int64_t n_in, int64_t n_out, int64_t inner,
+                 const int64_t *first, const int64_t *sources, const double *weights);
+
+// ---- normalisation per channel: channel_norm.c. f32 and f64 ----
+/// x is [batch, channels, inner]. groups == 0: statistics per channel, over the batch (batch normalisation). Otherwise per sample
+/// and group of channels (group and instance normalisation).
+typedef struct { int64_t batch, channels, inner, groups; } tk_norm_shape;
+/// y = (x - mean) rstd weight + bias with weight and bias [channels] or NULL; mean and variance (over n) are kept, of x's type,
+/// [channels] or [batch · groups].
+void tk_channel_norm(int dtype, const tk_norm_shape *s, const void *x, const void *weight, const void *bias, void *y, void *mean,
+                     void *variance, double eps);
+/// The same with given statistics.
+void tk_channel_norm_apply(int dtype, const tk_norm_shape *s, const void *x, const void *mean, const void *variance,
+                           const void *weight, const void *bias, void *y, double eps);
+/// Gradients; any may be NULL. `fixed`: the statistics were given, not computed from x.
+void tk_channel_norm_grad(int dtype, const tk_norm_shape *s, const void *x, const void *g, const void *mean, const void *variance,
+                          const void *weight, void *dx, void *dweight, void *dbias, double eps, bool fixed);
+
 // ---- optimizer sweeps of the rarer rules: sweeps.c. f32 or f64, one pass ----
 // With d = ±g + decay p and q = p · shrink (both from the old p), a and b the state, c0 ... the numbers of the rule:
 //  ADAGRAD   a += d²; p = q - rate d / (√a + eps)

@@ -144,6 +144,39 @@ public protocol Backend: AnyObject, Sendable {
         _ p: RawTensor, _ g: RawTensor, square: RawTensor, average: RawTensor?, momentum: RawTensor?,
         _ options: RMSPropSweep)
 
+    // MARK: Windows: convolution, pooling, resampling, normalisation per channel. float32 and float64, where int64 is not named
+    /// Cross-correlation of `x [batch, channels, in...]` with `weight [outputs, inputs, kernel...]`, plus `bias [outputs]`; also int64.
+    func convolution(_ x: RawTensor, weight: RawTensor, bias: RawTensor?, _ out: RawTensor, _ plan: ConvolutionPlan)
+    /// The adjoint of ``convolution(_:weight:bias:_:_:)`` in `x`, which is also the transposed convolution.
+    func convolutionGradInput(_ g: RawTensor, weight: RawTensor, _ dx: RawTensor, _ plan: ConvolutionPlan)
+    /// The adjoint of ``convolution(_:weight:bias:_:_:)`` in `weight`.
+    func convolutionGradWeight(_ x: RawTensor, _ g: RawTensor, _ dweight: RawTensor, _ plan: ConvolutionPlan)
+    /// The elements under each place of the kernel, as columns `[batch, channels · taps, places]`; also int64.
+    func unfold(_ x: RawTensor, _ columns: RawTensor, _ plan: ConvolutionPlan)
+    /// The adjoint of ``unfold(_:_:_:)``: columns added up where they came from.
+    func fold(_ columns: RawTensor, _ x: RawTensor, _ plan: ConvolutionPlan)
+    /// The largest element of each window of `x [planes, in...]` and, if wanted, its place in the plane (int32); also int64.
+    func maxPool(_ x: RawTensor, _ out: RawTensor, places: RawTensor?, axes: [PoolAxis])
+    /// `out [planes, size]`: 0, then `out[p, places[p, i]] += x[p, i]` (or `=`, unless `adding`) in the order of `i`; also int64.
+    func scatterPlanes(_ x: RawTensor, places: RawTensor, _ out: RawTensor, planes: Int, adding: Bool)
+    /// `out[p, i] = x[p, places[p, i]]`; also int64.
+    func gatherPlanes(_ x: RawTensor, places: RawTensor, _ out: RawTensor, planes: Int)
+    /// `x` seen as `[outer, map.inputs, inner]`, mapped to `[outer, map.outputs, inner]`.
+    func mapAxis(_ x: RawTensor, _ out: RawTensor, outer: Int, inner: Int, _ map: AxisMap)
+    /// `(x - mean) / √(variance + eps) · weight + bias`, `weight` and `bias` per channel. The statistics are computed, over n, and
+    /// written to `mean` and `variance`.
+    func channelNorm(
+        _ x: RawTensor, weight: RawTensor?, bias: RawTensor?, _ out: RawTensor, mean: RawTensor, variance: RawTensor,
+        _ plan: ChannelNormPlan)
+    /// The same with statistics that are given.
+    func channelNormApply(
+        _ x: RawTensor, weight: RawTensor?, bias: RawTensor?, _ out: RawTensor, mean: RawTensor, variance: RawTensor,
+        _ plan: ChannelNormPlan)
+    /// The gradients that are not nil; those of ``channelNormApply(_:weight:bias:_:mean:variance:_:)`` if `fixed`.
+    func channelNormGrad(
+        _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, mean: RawTensor, variance: RawTensor, dx: RawTensor?,
+        dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool)
+
     // MARK: Connectionist temporal classification
     /// Losses `[batch]` of `logProbabilities [time, batch, classes]` and what the gradient needs, `alpha [batch, time, states]`.
     func ctc(_ logProbabilities: RawTensor, _ plan: CTCPlan, alpha: RawTensor, loss: RawTensor)

@@ -234,9 +234,7 @@ extension OpCatalog {
             }, types: [], orders: 0, batchable: false, { $0[0].unique().values }),
     ]
 
-    static let statistics: [OpRow] = ignoringNaN + differences
-
-    private static let ignoringNaN: [OpRow] = [
+    static let statistics: [OpRow] = [
         OpRow("nanSum", [[.real([2, 3])]], .arrays { $0[0].reduced(-1) { $0.reduce(0, +) } }, slack: 2, { $0[0].nanSum(-1) }),
         OpRow(
             "nanMean", [[.real([2, 3])]], .arrays { $0[0].reduced(0) { $0.reduce(0, +) / Double($0.count) } }, slack: 2,
@@ -250,96 +248,36 @@ extension OpCatalog {
         OpRow(
             "countNonzero", [[.boolean([3, 4])]], .arrays { $0[0].reduced(0) { $0.reduce(0, +) } }, types: [], orders: 0,
             { $0[0].countNonzero(0) }),
-    ]
-
-    private static let differences: [OpRow] = [
         OpRow(
             "differences", [[.real([2, 5])]],
-            .arrays { (a: [ReferenceArray]) -> ReferenceArray in
-                ReferenceArray([2, 4]) { (i: [Int]) -> Double in
-                    let next: [Int] = [i[0], i[1] + 1]
-                    return a[0][next] - a[0][i]
-                }
-            }, slack: 2, { $0[0].differences() }),
+            .arrays { (a: [ReferenceArray]) -> ReferenceArray in ReferenceArray([2, 4]) { a[0][[$0[0], $0[1] + 1]] - a[0][$0] } },
+            slack: 2, { $0[0].differences() }),
         OpRow(
-            "trapezoid", [[.real([2, 5])]],
-            .arrays { (a: [ReferenceArray]) -> ReferenceArray in
-                a[0].reduced(-1) { (x: [Double]) -> Double in
-                    var total = 0.0
-                    for k in 1..<x.count { total += (x[k] + x[k - 1]) * 0.25 }
-                    return total
-                }
-            }, slack: 2, { $0[0].trapezoid(spacing: 0.5) }),
+            "trapezoid", [[.real([2, 5])]], .arrays { $0[0].reduced(-1) { half * trapezoids($0).last! } }, slack: 2,
+            { $0[0].trapezoid(spacing: 0.5) }),
         OpRow(
-            "cumulativeTrapezoid", [[.real([5])]],
-            .arrays { (a: [ReferenceArray]) -> ReferenceArray in
-                ReferenceArray([4]) { (i: [Int]) -> Double in
-                    let x = a[0].values
-                    var total = 0.0
-                    for k in 1...(i[0] + 1) { total += (x[k] + x[k - 1]) / 2 }
-                    return total
-                }
-            }, slack: 2,
+            "cumulativeTrapezoid", [[.real([5])]], .arrays { ReferenceArray([4], trapezoids($0[0].values)) }, slack: 2,
             { $0[0].cumulativeTrapezoid() }),
         OpRow(
-            "centralDifferences", [[.real([6])]],
-            .arrays { (a: [ReferenceArray]) -> ReferenceArray in
-                let x = a[0].values
-                return ReferenceArray([6]) { (i: [Int]) -> Double in
-                    if i[0] == 0 { return x[1] - x[0] }
-                    if i[0] == 5 { return x[5] - x[4] }
-                    return (x[i[0] + 1] - x[i[0] - 1]) / 2
-                }
-            }, types: [.float32], { $0[0].centralDifferences(axis: 0) }),
+            "centralDifferences", [[.real([6])]], .arrays { ReferenceArray([6], centralSlopes($0[0].values)) }, types: [.float32],
+            { $0[0].centralDifferences(axis: 0) }),
         OpRow(
             "covariance", [[.real([2, 5])]],
-            .arrays(rowCovariance), types: [.float32], slack: 2, { $0[0].covariance() }),
+            .arrays(covarianceReference), types: [.float32], slack: 2, { $0[0].covariance() }),
         OpRow("correlation", [[.real([3, 6])]], .golden("corrcoef"), types: [.float32], { $0[0].correlation() }),
     ]
-
-    /// The covariance of two rows of five.
-    @Sendable private static func rowCovariance(_ a: [ReferenceArray]) -> ReferenceArray {
-        func row(_ r: Int) -> [Double] {
-            let x = (0..<5).map { a[0][[r, $0]] }
-            let mean = x.reduce(0, +) / 5
-            return x.map { $0 - mean }
-        }
-        return ReferenceArray([2, 2]) { i in
-            let x = row(i[0]), y = row(i[1])
-            var total = 0.0
-            for k in 0..<5 { total += x[k] * y[k] }
-            return total / 4
-        }
-    }
 
     static let distances: [OpRow] = [
         OpRow(
             "cosineSimilarity", [[.real([2, 3]), .real([2, 3])]],
-            .arrays { (a: [ReferenceArray]) -> ReferenceArray in
-                return ReferenceArray([2]) { (i: [Int]) -> Double in
-                    var d = 0.0, x = 0.0, y = 0.0
-                    for k in 0..<3 {
-                        let u: Double = a[0][[i[0], k]], v: Double = a[1][[i[0], k]]
-                        d += u * v
-                        x += u * u
-                        y += v * v
-                    }
-                    return d / (x * y).squareRoot()
-                }
-            }, slack: 4, { cosineSimilarity($0[0], $0[1]) }),
+            .arrays(cosineReference), slack: 4, { cosineSimilarity($0[0], $0[1]) }),
         OpRow(
             "normalized", [[.real([2, 3])]],
-            .arrays { $0[0].mapped(along: 1) { x in x.map { $0 / x.reduce(0) { $0 + $1 * $1 }.squareRoot() } } }, slack: 2,
+            .arrays { $0[0].mapped(along: 1, unit) }, slack: 2,
             { normalized($0[0]) }),
         OpRow(
             "cdist", [[.real([3, 2]), .real([4, 2])]],
-            .arrays { (a: [ReferenceArray]) -> ReferenceArray in
-                ReferenceArray([3, 4]) { (i: [Int]) -> Double in
-                    let x: Double = a[0][[i[0], 0]] - a[1][[i[1], 0]]
-                    let y: Double = a[0][[i[0], 1]] - a[1][[i[1], 1]]
-                    return Foundation.hypot(x, y)
-                }
-            }, types: [.float32], slack: 2, { cdist($0[0], $0[1]) }),
+            .arrays(distanceReference), types: [.float32], slack: 2, { cdist($0[0], $0[1]) }),
         OpRow("pdist", [[.real([4, 2])]], .golden("nn.functional.pdist"), types: [.float32], { pdist($0[0], p: 3) }),
         OpRow(
             "pairwiseDistance", [[.real([3, 2]), .real([3, 2])]], .golden("nn.functional.pairwise_distance"), types: [.float32],
@@ -372,15 +310,15 @@ extension OpCatalog {
                 }
             },
             { $0[0].scatterAdded(axis: 0, index: $0[1], source: $0[2]) }),
-        scatter("scatterReduced mean", "scatter_reduce.mean", { $0.scatterReduced(axis: 0, index: $1, source: $2, .mean) }),
+        scatter("scatterReduced mean", "scatter_reduce", { $0.scatterReduced(axis: 0, index: $1, source: $2, .mean) }),
         scatter(
-            "scatterReduced sum", "scatter_reduce.sum",
+            "scatterReduced sum", "scatter_reduce",
             { $0.scatterReduced(axis: 0, index: $1, source: $2, .sum, includeSelf: false) }),
-        scatter("scatterReduced max", "scatter_reduce.amax", { $0.scatterReduced(axis: 0, index: $1, source: $2, .max) }),
+        scatter("scatterReduced max", "scatter_reduce", { $0.scatterReduced(axis: 0, index: $1, source: $2, .max) }),
         scatter(
-            "scatterReduced min", "scatter_reduce.amin",
+            "scatterReduced min", "scatter_reduce",
             { $0.scatterReduced(axis: 0, index: $1, source: $2, .min, includeSelf: false) }),
-        scatter("scatterReduced prod", "scatter_reduce.prod", { $0.scatterReduced(axis: 0, index: $1, source: $2, .prod) }),
+        scatter("scatterReduced prod", "scatter_reduce", { $0.scatterReduced(axis: 0, index: $1, source: $2, .prod) }),
         OpRow(
             "indexAdded", [[.real([3, 2]), .real([2, 2])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
@@ -419,13 +357,7 @@ extension OpCatalog {
             slack: 4, { inner($0[0], $0[1]) }),
         OpRow(
             "tensordot", [[.real([2, 3, 4]), .real([4, 2, 5])]],
-            .arrays { (a: [ReferenceArray]) -> ReferenceArray in
-                ReferenceArray([3, 5]) { (i: [Int]) -> Double in
-                    var sum = 0.0
-                    for x in 0..<2 { for y in 0..<4 { sum += a[0][[x, i[0], y]] * a[1][[y, x, i[1]]] } }
-                    return sum
-                }
-            }, slack: 8, { tensordot($0[0], $0[1], axes: ([0, 2], [1, 0])) }),
+            .arrays(tensordotReference), slack: 8, { tensordot($0[0], $0[1], axes: ([0, 2], [1, 0])) }),
         OpRow(
             "kron", [[.real([2, 2]), .real([1, 3])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
@@ -433,17 +365,86 @@ extension OpCatalog {
             }, { kron($0[0], $0[1]) }),
         OpRow(
             "einsum", [[.real([2, 3, 4]), .real([2, 4, 5]), .real([5])]],
-            .arrays { (a: [ReferenceArray]) -> ReferenceArray in
-                ReferenceArray([3, 2]) { (i: [Int]) -> Double in
-                    var sum = 0.0
-                    for k in 0..<4 { for j in 0..<5 { sum += a[0][[i[1], i[0], k]] * a[1][[i[1], k, j]] * a[2].values[j] } }
-                    return sum
-                }
-            }, slack: 16, { einsum("bik,bkj,j->ib", $0[0], $0[1], $0[2]) }),
+            .arrays(einsumReference), slack: 16, { einsum("bik,bkj,j->ib", $0[0], $0[1], $0[2]) }),
         OpRow(
             "einsum of a diagonal", [[.real([3, 3])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in ReferenceArray([], [(0..<3).reduce(0) { $0 + a[0][[$1, $1]] }])
             }, slack: 2,
             { einsum("ii", $0[0]) }),
     ]
+
+    @Sendable private static func covarianceReference(_ a: [ReferenceArray]) -> ReferenceArray {
+        func row(_ r: Int) -> [Double] {
+            let x = (0..<5).map { a[0][[r, $0]] }, mean = x.reduce(0, +) / 5
+            return x.map { $0 - mean }
+        }
+        return ReferenceArray([2, 2]) { (i: [Int]) -> Double in
+            let x: [Double] = row(i[0]), y: [Double] = row(i[1])
+            var total = 0.0
+            for k in 0..<5 { total += x[k] * y[k] }
+            return total / 4
+        }
+    }
+
+    @Sendable private static func cosineReference(_ a: [ReferenceArray]) -> ReferenceArray {
+        return ReferenceArray([2]) { (i: [Int]) -> Double in
+            var d = 0.0, x = 0.0, y = 0.0
+            for k in 0..<3 {
+                let u: Double = a[0][[i[0], k]], v: Double = a[1][[i[0], k]]
+                d += u * v
+                x += u * u
+                y += v * v
+            }
+            return d / (x * y).squareRoot()
+        }
+    }
+
+    @Sendable private static func distanceReference(_ a: [ReferenceArray]) -> ReferenceArray {
+        return ReferenceArray([3, 4]) { (i: [Int]) -> Double in
+            let x: Double = a[0][[i[0], 0]] - a[1][[i[1], 0]]
+            let y: Double = a[0][[i[0], 1]] - a[1][[i[1], 1]]
+            return Foundation.hypot(x, y)
+        }
+    }
+
+    @Sendable private static func tensordotReference(_ a: [ReferenceArray]) -> ReferenceArray {
+        return ReferenceArray([3, 5]) { (i: [Int]) -> Double in
+            var sum = 0.0
+            for x in 0..<2 { for y in 0..<4 { sum += a[0][[x, i[0], y]] * a[1][[y, x, i[1]]] } }
+            return sum
+        }
+    }
+
+    @Sendable private static func einsumReference(_ a: [ReferenceArray]) -> ReferenceArray {
+        return ReferenceArray([3, 2]) { (i: [Int]) -> Double in
+            var sum = 0.0
+            for k in 0..<4 { for j in 0..<5 { sum += a[0][[i[1], i[0], k]] * a[1][[i[1], k, j]] * a[2].values[j] } }
+            return sum
+        }
+    }
+
+    private static let half = 0.5
+
+    /// Running integrals between places one apart.
+    private static func trapezoids(_ x: [Double]) -> [Double] {
+        var sum = 0.0
+        return (1..<x.count).map { i in
+            sum += (x[i] + x[i - 1]) / 2
+            return sum
+        }
+    }
+
+    private static func centralSlopes(_ x: [Double]) -> [Double] {
+        let last = x.count - 1
+        return x.indices.map { i in
+            if i == 0 { return x[1] - x[0] }
+            if i == last { return x[last] - x[last - 1] }
+            return (x[i + 1] - x[i - 1]) / 2
+        }
+    }
+
+    @Sendable private static func unit(_ x: [Double]) -> [Double] {
+        let length = x.reduce(0.0) { $0 + $1 * $1 }.squareRoot()
+        return x.map { $0 / length }
+    }
 }

@@ -29,7 +29,7 @@ extension OpCatalog {
         one("logit", real(0.1, 0.9), { Foundation.log($0 / (1 - $0)) }, { logit($0) }),
         one("frac", real(0.1, 0.9), orders: 1, { $0 - $0.rounded(.towardZero) }, { frac($0 + 3) - 0 }),
         one(
-            "round to decimals", real(-3.4, 3.4), orders: 0, { ($0 * 10).rounded(.toNearestOrEven) / 10 },
+            "round to decimals", real(0.11, 0.14), orders: 0, { ($0 * 10).rounded(.toNearestOrEven) / 10 },
             { round($0, decimals: 1) }),
         one("radians", anywhere, { $0 * Double.pi / 180 }, { radians(fromDegrees: $0) }),
         one("degrees", real(-0.02, 0.02), slack: 2, { $0 * 180 / Double.pi }, { degrees(fromRadians: $0) }),

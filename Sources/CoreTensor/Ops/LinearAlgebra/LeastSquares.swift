@@ -32,6 +32,22 @@ extension LinearAlgebra {
     public static func lstsq(
         _ a: Tensor, _ b: Tensor, rcond: Double? = nil, driver: LeastSquaresDriver = .gelsy
     ) throws -> LeastSquares {
+        if a.isBatched || b.isBatched {
+            // The first and the last of what it gives are there for every example or for none.
+            var kinds: [Int] = []
+            let isVector = b.rank == a.rank - 1
+            let parts = try liftedMatrices([a, isVector ? b.unsqueezed(-1) : b]) { plain -> [Tensor] in
+                let found = try lstsq(plain[0], plain[1], rcond: rcond, driver: driver)
+                let all = [found.solution, found.residuals, found.rank, found.singularValues]
+                kinds = all.indices.filter { $0 == 0 || all[$0].shape != [0] }
+                return kinds.map { all[$0] }
+            }
+            let empty = Tensor(zeros: [0], dtype: a.dtype.real, device: a.device)
+            func part(_ i: Int) -> Tensor? { kinds.firstIndex(of: i).map { parts[$0] } }
+            return LeastSquares(
+                solution: isVector ? parts[0].squeezed(-1) : parts[0], residuals: part(1) ?? empty, rank: part(2) ?? empty.to(.int64),
+                singularValues: part(3) ?? empty)
+        }
         requireMatrices("lstsq", a)
         requireSameType("lstsq", a, b)
         let isVector = b.rank == a.rank - 1

@@ -71,6 +71,31 @@ public func layerNorm(_ x: Tensor, weight: Tensor? = nil, bias: Tensor? = nil, e
     }
 }
 
+/// ``layerNorm(_:weight:bias:eps:)`` over the last axes, whose sizes are `normalizedShape`; `weight` and `bias` have that shape.
+public func layerNorm(
+    _ x: Tensor, normalizedShape: [Int], weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5
+) -> Tensor {
+    overTrailing("layerNorm", x, normalizedShape, weight, bias) { x, weight, bias in
+        layerNorm(x, weight: weight, bias: bias, eps: eps)
+    }
+}
+
+/// Runs a normalisation of the last axis over several, taken as one.
+func overTrailing(
+    _ operation: String, _ x: Tensor, _ shape: [Int], _ weight: Tensor?, _ bias: Tensor?,
+    _ body: (_ x: Tensor, _ weight: Tensor?, _ bias: Tensor?) -> Tensor
+) -> Tensor {
+    if shape.isEmpty || x.rank < shape.count || Array(x.shape.suffix(shape.count)) != shape {
+        fail(operation, "an input of shape \(x.shape) does not end in the normalized shape \(shape)")
+    }
+    for case let parameter? in [weight, bias] where parameter.shape != shape {
+        fail(operation, "a parameter of shape \(parameter.shape) does not fit the normalized shape \(shape)")
+    }
+    if shape.count == 1 { return body(x, weight, bias) }
+    let flat = x.reshaped(Array(x.shape.dropLast(shape.count)) + [shape.reduce(1, *)])
+    return body(flat, weight?.flattened(), bias?.flattened()).reshaped(x.shape)
+}
+
 func checkNormalized(_ operation: String, _ x: Tensor, _ parameters: Tensor?...) {
     if !x.dtype.isFloatingPoint || x.rank == 0 {
         fail(operation, "needs floats with at least one axis, not \(x.dtype) \(x.shape)")

@@ -53,3 +53,8 @@ public func rmsNorm(_ x: Tensor, weight: Tensor? = nil, eps: Double = 1e-6) -> T
         return node
     }
 }
+
+/// ``rmsNorm(_:weight:eps:)`` over the last axes, whose sizes are `normalizedShape`; `weight` has that shape.
+public func rmsNorm(_ x: Tensor, normalizedShape: [Int], weight: Tensor? = nil, eps: Double = 1e-6) -> Tensor {
+    overTrailing("rmsNorm", x, normalizedShape, weight, nil) { x, weight, _ in rmsNorm(x, weight: weight, eps: eps) }
+}

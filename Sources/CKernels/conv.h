@@ -1,0 +1,26 @@
+// What the parts of convolution share.
+#ifndef TAPESTRY_CONV_H
+#define TAPESTRY_CONV_H
+
+#include "levels.h"
+
+static inline int64_t conv_least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t conv_most(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t conv_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t conv_volume(const int64_t size[3]) { return size[0] * size[1] * size[2]; }
+/// Elements of a row of the weight: one output's.
+static inline int64_t conv_taps(const tk_conv_shape *s) { return s->inputs * conv_volume(s->kernel); }
+
+/// The columns low ..< high (output places) of one sample's group: rows [inputs · taps] of length `ld`. x points at the group's first
+/// channel; `size` is an element's.
+void tk_conv_columns(int64_t size, const tk_conv_shape *s, const char *x, int64_t low, int64_t high, char *columns, int64_t ld);
+
+/// Few channels per group: by rows of taps, without columns. `zoom`: the input stands apart by that many places (the gradient of a
+/// stride). f32 and f64.
+void tk_conv_direct(int dtype, const tk_conv_shape *s, const int64_t zoom[3], const void *x, const void *w, const void *bias, void *y);
+void tk_conv_direct_grad_weight(int dtype, const tk_conv_shape *s, const void *x, const void *g, void *dw);
+
+/// float32 with AVX-512: the columns are made panel by panel, as the kernel of the matrix product reads them.
+void tk_conv_avx512(const tk_conv_shape *s, const float *x, const float *w, const float *bias, float *y);
+
+#endif

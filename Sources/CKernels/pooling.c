@@ -1,0 +1,136 @@
+// Pooling over windows that tables describe, one per axis.
+#include <math.h>
+#include <string.h>
+
+#include "windows.h"
+
+typedef struct {
+    int dtype;
+    const tk_pool_axis *axes;
+    const void *x;
+    void *y;
+    int32_t *places;
+    int64_t first, last, stride, taps;   // outputs of the last axis whose windows are whole and evenly spaced, and their taps
+} pooling;
+
+// One output by a plain loop over its window.
+#define SCAN(T, LOWEST, IS_NAN)                                                                                     \
+    {                                                                                                               \
+        T best = LOWEST;                                                                                            \
+        int32_t at = -1;                                                                                            \
+        for (int64_t d = d0; d < d0 + nd * a[0].step; d += a[0].step)                                               \
+            for (int64_t h = h0; h < h0 + nh * a[1].step; h += a[1].step)                                           \
+                for (int64_t w = a[2].start[o]; w < a[2].start[o] + a[2].count[o] * a[2].step; w += a[2].step) {     \
+                    int64_t place = (d * a[1].in + h) * a[2].in + w;                                                \
+                    T v = ((const T *)x)[place];                                                                    \
+                    if (v > best || IS_NAN || at < 0) { best = v; at = (int32_t)place; }                            \
+                }                                                                                                   \
+        ((T *)y)[o] = best;                                                                                         \
+        if (places) places[o] = at;                                                                                 \
+    }
+
+static void pool_rows(void *context, int64_t low, int64_t high) {
+    const pooling *p = context;
+    const tk_pool_axis *a = p->axes;
+    const tk_windows *level = tk_current_windows();
+    int64_t size = tk_element_size(p->dtype), plane = a[0].in * a[1].in * a[2].in;
+    for (int64_t row = low; row < high; row++) {
+        int64_t oh = row % a[1].out, od = row / a[1].out % a[0].out;
+        int64_t d0 = a[0].start[od], nd = a[0].count[od], h0 = a[1].start[oh], nh = a[1].count[oh];
+        const char *x = (const char *)p->x + row / a[1].out / a[0].out * plane * size;
+        char *y = (char *)p->y + row * a[2].out * size;
+        int32_t *places = p->places ? p->places + row * a[2].out : 0;
+        for (int64_t o = 0; o < a[2].out; o++) {
+            if (o == p->first) {
+                o = p->last - 1;
+                continue;
+            }
+            if (p->dtype == TK_F32) SCAN(float, -INFINITY, v != v)
+            else if (p->dtype == TK_F64) SCAN(double, -INFINITY, v != v)
+            else SCAN(int64_t, INT64_MIN, 0)
+        }
+        int64_t n = p->last - p->first;
+        if (n <= 0) continue;
+        for (int64_t i = p->first; i < p->last; i++) {
+            if (p->dtype == TK_F32) ((float *)y)[i] = -INFINITY;
+            else ((double *)y)[i] = -INFINITY;
+        }
+        if (places) memset(places + p->first, 0xff, (size_t)n * sizeof(int32_t));
+        for (int64_t d = d0; d < d0 + nd * a[0].step; d += a[0].step)
+            for (int64_t h = h0; h < h0 + nh * a[1].step; h += a[1].step)
+                for (int64_t k = 0; k < p->taps; k++) {
+                    int64_t from = (d * a[1].in + h) * a[2].in + a[2].start[p->first] + k * a[2].step;
+                    if (p->dtype == TK_F32) {
+                        float *m = (float *)y + p->first;
+                        if (places) level->max_row_f32((const float *)x + from, p->stride, m, places + p->first, (int32_t)from, n);
+                        else level->max_only_f32((const float *)x + from, p->stride, m, n);
+                    } else {
+                        double *m = (double *)y + p->first;
+                        if (places) level->max_row_f64((const double *)x + from, p->stride, m, places + p->first, (int32_t)from, n);
+                        else level->max_only_f64((const double *)x + from, p->stride, m, n);
+                    }
+                }
+    }
+}
+
+void tk_max_pool(int dtype, int64_t planes, const tk_pool_axis axes[3], const void *x, void *y, int32_t *places) {
+    int64_t rows = planes * axes[0].out * axes[1].out;
+    if (rows * axes[2].out == 0) return;
+    pooling p = {.dtype = dtype, .axes = axes, .x = x, .y = y, .places = places};
+    // The longest even run from the first whole window on.
+    const tk_pool_axis *w = &axes[2];
+    for (int64_t o = 0; o < w->out; o++) p.taps = w->count[o] > p.taps ? w->count[o] : p.taps;
+    while (w->count[p.first] < p.taps) p.first++;
+    p.last = p.first + 1;
+    p.stride = p.last < w->out ? w->start[p.last] - w->start[p.first] : 1;
+    while (p.last < w->out && w->count[p.last] == p.taps && w->start[p.last] - w->start[p.last - 1] == p.stride) p.last++;
+    if (p.last - p.first < 4 || dtype == TK_I64) p.first = p.last = -1;
+    int64_t work = w->out * p.taps * axes[0].count[0] * axes[1].count[0], grain = TK_GRAIN / (work > 0 ? work : 1);
+    tk_parallel_ranges(rows, grain > 0 ? grain : 1, pool_rows, &p);
+}
+
+// ---- by places ----
+
+typedef struct { int dtype; int64_t size, n; const int32_t *places; const void *from; void *to; bool add; } moving;
+
+#define SCATTER(T)                                                                          \
+    {                                                                                       \
+        if (m->add) for (int64_t i = 0; i < m->n; i++) ((T *)to)[places[i]] += ((const T *)from)[i]; \
+        else for (int64_t i = 0; i < m->n; i++) ((T *)to)[places[i]] = ((const T *)from)[i];         \
+    }
+static void scatter_range(void *context, int64_t low, int64_t high) {
+    const moving *m = context;
+    int64_t size = tk_element_size(m->dtype);
+    for (int64_t p = low; p < high; p++) {
+        const int32_t *places = m->places + p * m->n;
+        const char *from = (const char *)m->from + p * m->n * size;
+        char *to = (char *)m->to + p * m->size * size;
+        memset(to, 0, (size_t)(m->size * size));
+        if (m->dtype == TK_F32) SCATTER(float)
+        else if (m->dtype == TK_F64) SCATTER(double)
+        else SCATTER(uint64_t)
+    }
+}
+
+#define GATHER(T) for (int64_t i = 0; i < m->n; i++) ((T *)to)[i] = ((const T *)from)[places[i]]
+static void gather_range(void *context, int64_t low, int64_t high) {
+    const moving *m = context;
+    int64_t size = tk_element_size(m->dtype);
+    for (int64_t p = low; p < high; p++) {
+        const int32_t *places = m->places + p * m->n;
+        const char *from = (const char *)m->from + p * m->size * size;
+        char *to = (char *)m->to + p * m->n * size;
+        if (size == 4) GATHER(uint32_t);
+        else GATHER(uint64_t);
+    }
+}
+
+void tk_scatter_planes(int dtype, int64_t planes, int64_t size, int64_t n, const int32_t *places, const void *g, void *dx, bool add) {
+    moving m = {dtype, size, n, places, g, dx, add};
+    tk_parallel_ranges(planes, TK_GRAIN / (size + n + 1) + 1, scatter_range, &m);
+}
+
+void tk_gather_planes(int dtype, int64_t planes, int64_t size, int64_t n, const int32_t *places, const void *x, void *y) {
+    moving m = {dtype, size, n, places, x, y, false};
+    tk_parallel_ranges(planes, TK_GRAIN / (n + 1) + 1, gather_range, &m);
+}

@@ -1,0 +1,52 @@
+// The inner loops of convolution, pooling and channel normalisation, for one instruction set.
+#ifndef TAPESTRY_WINDOWS_H
+#define TAPESTRY_WINDOWS_H
+
+#include "levels.h"
+
+typedef struct {
+    // y[i] = start + sum over t of w[t] x[offsets[t] + i]; reads up to 64 elements past the row
+    void (*taps_f32)(const float *x, const int64_t *offsets, const float *w, int64_t taps, float start, float *y, int64_t n);
+    void (*taps_f64)(const double *x, const int64_t *offsets, const double *w, int64_t taps, double start, double *y, int64_t n);
+    // dw[t] += sum over rows and i of g[r g_row + i] x[r x_row + offsets[t] + i]
+    void (*tap_sums_f32)(const float *x, int64_t x_row, const float *g, int64_t g_row, int64_t rows, int64_t n, const int64_t *offsets,
+                         int64_t taps, double *dw);
+    void (*tap_sums_f64)(const double *x, int64_t x_row, const double *g, int64_t g_row, int64_t rows, int64_t n,
+                         const int64_t *offsets, int64_t taps, double *dw);
+    // One tap of a row of windows: m[i] = max(m[i], x[i stride]), at[i] the place of what won
+    void (*max_row_f32)(const float *x, int64_t stride, float *m, int32_t *at, int32_t place, int64_t n);
+    void (*max_row_f64)(const double *x, int64_t stride, double *m, int32_t *at, int32_t place, int64_t n);
+    // The same without places
+    void (*max_only_f32)(const float *x, int64_t stride, float *m, int64_t n);
+    void (*max_only_f64)(const double *x, int64_t stride, double *m, int64_t n);
+    // y[i] = (x[i] - mean) scale + shift
+    void (*scale_f32)(const float *x, float mean, float scale, float shift, float *y, int64_t n);
+    void (*scale_f64)(const double *x, double mean, double scale, double shift, double *y, int64_t n);
+    // dx[i] = a g[i] + b (x[i] - mean) + c
+    void (*blend_f32)(const float *x, const float *g, float mean, float a, float b, float c, float *dx, int64_t n);
+    void (*blend_f64)(const double *x, const double *g, double mean, double a, double b, double c, double *dx, int64_t n);
+    // sum of x; sum of (x - mean)^2
+    double (*sum_f32)(const float *x, int64_t n);
+    double (*sum_f64)(const double *x, int64_t n);
+    double (*squares_f32)(const float *x, float mean, int64_t n);
+    double (*squares_f64)(const double *x, double mean, int64_t n);
+    // out[0] += sum g, out[1] += sum g (x - mean)
+    void (*products_f32)(const float *x, const float *g, float mean, int64_t n, double out[2]);
+    void (*products_f64)(const double *x, const double *g, double mean, int64_t n, double out[2]);
+    // y[i] (= or +=) w x[i]
+    void (*axpy_f32)(float w, const float *x, float *y, int64_t n, bool add);
+    void (*axpy_f64)(double w, const double *x, double *y, int64_t n, bool add);
+} tk_windows;
+
+extern const tk_windows tk_windows_baseline, tk_windows_avx2, tk_windows_avx512;
+
+static inline const tk_windows *tk_current_windows(void) {
+#if defined(__x86_64__)
+    int l = tk_isa_level();
+    return l == 2 ? &tk_windows_avx512 : l == 1 ? &tk_windows_avx2 : &tk_windows_baseline;
+#else
+    return &tk_windows_baseline;
+#endif
+}
+
+#endif
