@@ -45,7 +45,8 @@ extension LinearAlgebra {
             let empty = Tensor(zeros: [0], dtype: a.dtype.real, device: a.device)
             func part(_ i: Int) -> Tensor? { kinds.firstIndex(of: i).map { parts[$0] } }
             return LeastSquares(
-                solution: isVector ? parts[0].squeezed(-1) : parts[0], residuals: part(1) ?? empty, rank: part(2) ?? empty.to(.int64),
+                solution: isVector ? parts[0].squeezed(-1) : parts[0], residuals: part(1) ?? empty,
+                rank: part(2) ?? empty.to(.int64),
                 singularValues: part(3) ?? empty)
         }
         requireMatrices("lstsq", a)
@@ -55,14 +56,6 @@ extension LinearAlgebra {
             fail("lstsq", "right-hand sides \(b.shape)")
         }
         let matrix = isVector ? b.unsqueezed(-1) : b
-        if a.isBatched || b.isBatched {
-            let found = try liftedLeastSquares(a, matrix, rcond: rcond, driver: driver)
-            if !isVector { return found }
-            return LeastSquares(
-                solution: found.solution.squeezed([-1]),
-                residuals: found.residuals.shape == [0] ? found.residuals : found.residuals.squeezed([-1]), rank: found.rank,
-                singularValues: found.singularValues)
-        }
         let m = a.shape[a.rank - 2], n = a.shape[a.rank - 1]
         if matrix.shape[matrix.rank - 2] != m { fail("lstsq", "a matrix \(a.shape) does not fit right-hand sides \(b.shape)") }
         try requireFinite("lstsq", a)
@@ -104,20 +97,5 @@ extension LinearAlgebra {
             solution: isVector ? solution.squeezed([-1]) : solution, residuals: residuals,
             rank: driver == .gels ? Tensor(zeros: [0], dtype: .int64, device: a.device) : ranks,
             singularValues: s.map { Tensor(raw: $0) } ?? empty)
-    }
-
-    /// Inside `vmap`. What is empty stays so for each example.
-    private static func liftedLeastSquares(
-        _ a: Tensor, _ b: Tensor, rcond: Double?, driver: LeastSquaresDriver
-    ) throws -> LeastSquares {
-        let hidden = unionOfLevels([a, b]).count
-        let y = try liftedMatrices([a, b]) {
-            let found = try lstsq($0[0], $0[1], rcond: rcond, driver: driver)
-            let examples = Array(found.solution.shape.prefix(hidden))
-            return [found.solution, found.residuals, found.rank, found.singularValues].map {
-                $0.shape == [0] ? Tensor(zeros: examples + [0], dtype: $0.dtype, device: $0.device) : $0
-            }
-        }
-        return LeastSquares(solution: y[0], residuals: y[1], rank: y[2], singularValues: y[3])
     }
 }
