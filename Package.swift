@@ -16,9 +16,11 @@ let package = Package(
         .systemLibrary(
             name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
         .target(name: "CKernels", dependencies: ["COpenBLAS"], exclude: ["templates"]),
+        // Fourier transforms by KISS FFT's header (apt: libkissfft-dev); builds without it, and then says so when one is called.
+        .target(name: "CFFT", dependencies: ["CKernels"]),
         .target(
             name: "CoreTensor",
-            dependencies: ["CKernels", "COpenBLAS", .product(name: "ComplexModule", package: "swift-numerics")]),
+            dependencies: ["CFFT", "CKernels", "COpenBLAS", .product(name: "ComplexModule", package: "swift-numerics")]),
         .target(name: "Autograd", dependencies: ["CoreTensor"]),
         .target(name: "NN", dependencies: ["CoreTensor", "Autograd", "COpenBLAS"]),
         .target(name: "Optimizers", dependencies: ["CoreTensor", "Autograd", "NN"]),

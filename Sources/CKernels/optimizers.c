@@ -82,7 +82,7 @@ static void rmsprop_range(void *x, int64_t low, int64_t high) {
     const sweep_context *s = x;
     const tk_rmsprop_options *o = s->options;
     int64_t size = tk_element_size(s->dtype), n = high - low;
-    if (s->dtype == TK_F32) RMSPROP(float, sqrtf) else RMSPROP(double, sqrt)
+    if (s->dtype == TK_F32) RMSPROP(float, __builtin_elementwise_sqrt) else RMSPROP(double, __builtin_elementwise_sqrt)
 }
 
 void tk_rmsprop(int dtype, void *p, const void *g, void *square_avg, void *grad_avg, void *momentum_buffer, int64_t n,

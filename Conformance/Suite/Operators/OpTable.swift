@@ -18,6 +18,7 @@ public enum OpTable {
     static let functions: [String: Function] =
         [
             elementwise, special, reductions, statistics, structure, arrangement, indexing, creation, products, model, losses,
+            linearAlgebra, fourier,
             windows, images,
         ].reduce(into: [:]) { $0.merge($1, uniquingKeysWith: refuse) }
 

@@ -350,6 +350,38 @@ void tk_ctc(int dtype, const tk_ctc_shape *s, const void *log_probs, void *alpha
 void tk_ctc_grad(int dtype, const tk_ctc_shape *s, const void *log_probs, const void *alpha, const void *loss, const void *g,
                  bool zero_infinity, void *dx);
 
+// ---- linear algebra over LAPACK: linalg.c ----
+// `kind` is the element type: 0 float, 1 double, 2 complex of two floats, 3 complex of two doubles (s d c z). Matrices are dense and
+// COLUMN-major, one after the other for the batch; sizes fit an int. info[i]: 0, or LAPACK's for matrix i. The matrices of a batch are
+// shared out over the pool; work on one matrix is done by one thread.
+/// A = P L U, in place; pivots [batch, min(m, n)] count from 1. pivot == false: no rows are exchanged.
+void tk_lu_factor(int kind, int64_t batch, int64_t m, int64_t n, void *a, int32_t *pivots, int32_t *info, bool pivot);
+/// b [n, columns] becomes A^-1 b, or A^-H b, given the factors.
+void tk_lu_solve(int kind, int64_t batch, int64_t n, int64_t columns, const void *lu, const int32_t *pivots, void *b, bool adjoint);
+/// The factor in place, zeros in the other triangle.
+void tk_cholesky(int kind, int64_t batch, int64_t n, void *a, bool upper, int32_t *info);
+/// b [n, columns] becomes A^-1 b, given A's factor.
+void tk_cholesky_solve(int kind, int64_t batch, int64_t n, int64_t columns, const void *factor, bool upper, void *b);
+/// A^-1 in place of A's factor.
+void tk_cholesky_inverse(int kind, int64_t batch, int64_t n, void *a, bool upper, int32_t *info);
+/// R above Householder vectors, in place; tau [batch, min(m, n)].
+void tk_qr(int kind, int64_t batch, int64_t m, int64_t n, void *a, void *tau);
+/// The first n columns of the product of k <= n <= m reflectors, in place of their vectors.
+void tk_householder_product(int kind, int64_t batch, int64_t m, int64_t n, int64_t k, void *a, const void *tau);
+/// vectors: 0 none, 1 the first min(m, n), 2 all. `a` is destroyed; s is real and descending.
+void tk_svd(int kind, int64_t batch, int64_t m, int64_t n, int vectors, void *a, void *s, void *u, void *vt, int32_t *info);
+/// Symmetric or Hermitian: eigenvectors in place of `a`, of which one triangle is read; w is real and ascending.
+void tk_eigh(int kind, int64_t batch, int64_t n, void *a, void *w, bool vectors, bool upper, int32_t *info);
+/// Any square matrix: w and v (NULL: not wanted) are complex. `a` is destroyed.
+void tk_eig(int kind, int64_t batch, int64_t n, void *a, void *w, void *v, int32_t *info);
+enum { TK_SOLVE_LEFT = 1, TK_SOLVE_UPPER = 2, TK_SOLVE_UNIT = 4, TK_SOLVE_TRANSPOSED = 8, TK_SOLVE_CONJUGATED = 16 /* and transposed */ };
+/// b [m, n] becomes op(A)^-1 b (LEFT) or b op(A)^-1; UPPER says where A itself has its elements.
+void tk_triangular_solve(int kind, int64_t batch, int64_t m, int64_t n, const void *a, void *b, int form);
+enum { TK_GELS = 0, TK_GELSY, TK_GELSD, TK_GELSS };
+/// b is [max(m, n), columns]: right-hand sides, then solutions. s (gelsd, gelss) and rank (all but gels) may be NULL.
+void tk_least_squares(int kind, int64_t batch, int64_t m, int64_t n, int64_t columns, int driver, void *a, void *b, double rcond,
+                      void *s, int32_t *rank, int32_t *info);
+
 #ifdef __cplusplus
 }
 #endif

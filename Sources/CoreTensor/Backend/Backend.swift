@@ -111,6 +111,8 @@ public protocol Backend: AnyObject, Sendable {
     /// `out = op(a) · op(b)` for every matrix of the batch, added to `out` if the plan accumulates. `bias [n]`, if any, is added
     /// to each row; it does not go with accumulation.
     func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?)
+    /// A matrix decomposition or solver.
+    func linearAlgebra(_ call: LinearAlgebraCall)
     /// softmax(scale · q kᵀ) v: `q [batch, heads, queries, dim]`, `k` and `v [batch, kvHeads, keys, dim]`, where kvHeads divides
     /// heads. `lse [batch, heads, queries]` is kept for the gradient. A query that sees no key gives 0.
     func attention(_ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, lse: RawTensor, _ plan: AttentionPlan)

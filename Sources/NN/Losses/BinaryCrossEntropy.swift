@@ -1,14 +1,5 @@
 import CoreTensor
 
-final class BinaryCrossEntropyBackward: Node, @unchecked Sendable {
-    // (p - z) / (p (1 - p)), the divisor at least 1e-12; for the target: ln(1 - p) - ln p
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
-        let p = saved(0), z = saved(1)
-        if input == 0 { return g * (p - z) / ((1 - p) * p).clamped(min: 1e-12) }
-        return g * (log1p(-p) - log(p))
-    }
-}
-
 /// Binary cross-entropy from probabilities p and targets z in 0 ... 1: -(z ln p + (1 - z) ln(1 - p)), both logarithms at least -100;
 /// shapes agree. Traps on probabilities outside 0 ... 1. From logits: ``bceWithLogits(_:_:weight:positiveWeight:reduction:)``.
 ///
@@ -20,20 +11,7 @@ public func binaryCrossEntropy(
     if !probabilities.dtype.isFloatingPoint {
         fail("binaryCrossEntropy", "probabilities must be floats, not \(probabilities.dtype)")
     }
-    let p = probabilities.detached(), z = targets.to(probabilities.dtype)
-    if !((p .>= 0) .& (p .<= 1)).all().item(Bool.self) {
-        fail("binaryCrossEntropy", "some probabilities are not in 0 ... 1; apply sigmoid, or use bceWithLogits")
-    }
-    let value = withoutGrad {
-        let target = z.detached()
-        return (target - 1) * log1p(-p).clamped(min: -100) - target * log(p).clamped(min: -100)
-    }
-    var loss = record(value.raw, probabilities, z) {
-        let node = BinaryCrossEntropyBackward()
-        node.save(probabilities)
-        node.save(z)
-        return node
-    }
+    var loss = binaryCrossEntropyElements(probabilities, targets.to(probabilities.dtype))
     if let weight {
         checkBroadcast("binaryCrossEntropy", targets, weight)
         loss = loss * weight

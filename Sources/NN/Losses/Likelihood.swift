@@ -59,7 +59,7 @@ public func gaussianNLLLoss(
             }
         }
     }
-    if (v.detached() .< 0).any().item(Bool.self) { fail("gaussianNLLLoss", "some variances are negative") }
+    if !(v.detached() .< 0).isFalseEverywhere { fail("gaussianNLLLoss", "some variances are negative") }
     // Raised without a trace: the derivative is that of the raised value, and it is not cut off.
     let raised = v.requiresGrad ? v + (v.detached().clamped(min: eps) - v.detached()) : v.clamped(min: eps)
     var loss = (log(raised) + square(prediction - target) / raised) * 0.5

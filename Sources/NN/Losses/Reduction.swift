@@ -62,11 +62,8 @@ func checkedLabels(
     if !labels.dtype.isInteger { fail(operation, "labels must be integers, not \(labels.dtype)") }
     let ids = labels.detached().to(.int64)
     let kept = ids .!= ignoreIndex
-    let safe = which(kept, ids, Tensor(zerosLike: ids)).contiguous()
-    if let position = safe.raw.backend.firstOutOfRange(safe.raw, limit: classes) {
-        let label = safe.reshaped([-1])[position].item(Int.self)
-        fail(operation, "label \(label) at position \(position) is out of range 0 ..< \(classes)")
-    }
+    let safe = which(kept, ids, Tensor(zerosLike: ids))
+    checkIndices(operation, safe, limit: classes, what: "label")
     return (safe, kept)
 }
 

@@ -57,7 +57,9 @@ public final class AveragedModel {
         }
         switch rule {
         case .mean: average += (current - average) / Double(count + 1)
-        case .exponential(let decay): average = average * decay + current * (1 - decay)
+        case .exponential(let decay):
+            average *= decay
+            average += current * (1 - decay)
         case .custom(let f): average = f(average, current, count)
         }
         stateDict[name] = average

@@ -114,6 +114,62 @@ import Testing
         #expect(Swift.abs(bitsPerToken(log(8.0)) - 3) < 1e-12 && Swift.abs(bitsPerByte(log(256.0), bytes: 2) - 4) < 1e-12)
     }
 
+    /// Every loss of an example, and its gradient, all examples at once.
+    @Test func perExample() {
+        let generator = RandomGenerator(seed: 46)
+        let x = Tensor(normal: [3, 4, 5], dtype: .float64, generator: generator)
+        let labels = Tensor(integers: 0..<5, shape: [3, 4], generator: generator)
+        let z = Tensor(uniform: [3, 4, 5], dtype: .float64, generator: generator)
+        let weight = Tensor([0.5, 1, 2, 0.25, 3], dtype: .float64)
+        let losses: [(String, Tensor, (Tensor, Tensor) -> Tensor)] = [
+            ("crossEntropy", labels, { crossEntropy($0, $1) }),
+            ("crossEntropy, weighted", labels, { crossEntropy($0, $1, weight: weight, labelSmoothing: 0.1) }),
+            ("nllLoss", labels, { nllLoss(logSoftmax($0), $1) }),
+            ("binaryCrossEntropy", z, { binaryCrossEntropy(sigmoid($0), $1) }),
+            ("gaussianNLLLoss", z, { gaussianNLLLoss($0, $1, variance: exp($0)) }),
+            ("multiMarginLoss", labels, { multiMarginLoss($0, $1) }),
+            (
+                "ctcLoss", labels,
+                { x, y in
+                    ctcLoss(
+                        logSoftmax(x.unsqueezed(1)), maximum(y[0..<2], 1), inputLengths: [4], targetLengths: [2], reduction: .sum,
+                        zeroInfinity: true)
+                }
+            ),
+        ]
+        for (name, targets, f) in losses {
+            let all = vmap(f)(x, targets)
+            let slopes = vmap({ x, y in grad(of: { f($0, y) })(x) })(x, targets)
+            for i in 0..<3 {
+                #expect(all[i].isClose(to: f(x[i], targets[i]), rtol: 1e-12), "\(name)")
+                #expect(slopes[i].isClose(to: grad(of: { f($0, targets[i]) })(x[i]), rtol: 1e-10, atol: 1e-12), "\(name)")
+            }
+        }
+    }
+
+    /// A projection and its loss, a few rows at a time, as with all logits at once.
+    @Test func lossesOfProjections() {
+        let generator = RandomGenerator(seed: 47)
+        let x = Tensor(normal: [2, 5, 3], dtype: .float64, generator: generator).asLeaf()
+        let w = Tensor(normal: [7, 3], dtype: .float64, generator: generator).asLeaf()
+        let b = Tensor(normal: [7], dtype: .float64, generator: generator).asLeaf()
+        let labels = Tensor(integers: 0..<7, shape: [2, 5], generator: generator)
+        let factors = Tensor(uniform: [7], low: 0.5, high: 2, dtype: .float64, generator: generator)
+        for weight in [nil, factors] {
+            for reduction in [Reduction.mean, .sum, .none] {
+                let whole = crossEntropy(
+                    linear(x, w, b), labels, weight: weight, ignoreIndex: 2, labelSmoothing: 0.1, reduction: reduction)
+                let chunked = linearCrossEntropy(
+                    x, w, labels, bias: b, weight: weight, ignoreIndex: 2, labelSmoothing: 0.1, reduction: reduction,
+                    rowsPerChunk: 3)
+                #expect(chunked.isClose(to: whole, rtol: 1e-12))
+                let a = gradients(of: [whole.sum()], withRespectTo: [x, w, b])
+                let c = gradients(of: [chunked.sum()], withRespectTo: [x, w, b])
+                for (one, other) in zip(a, c) { #expect(one!.isClose(to: other!, rtol: 1e-10, atol: 1e-13)) }
+            }
+        }
+    }
+
     @Test func lossesAsModules() {
         let x = Tensor([[0.5, -1, 2]]), y = Tensor([[0.0, 1, 1]])
         #expect(MSELoss()(x, y).isEqual(to: mseLoss(x, y)))

@@ -3,7 +3,7 @@ import Tapestry
 import TestSupport
 
 extension OpCatalog {
-    private static func one(
+    static func one(
         _ name: String, _ domain: @escaping @Sendable ([Int]) -> Operand, integers: [DType] = [], orders: Int = 2,
         slack: Double = 1,
         _ reference: @escaping @Sendable (Double) -> Double, _ call: @escaping @Sendable (Tensor) -> Tensor
@@ -13,11 +13,11 @@ extension OpCatalog {
             { call($0[0]) })
     }
 
-    private static func real(_ low: Double, _ high: Double) -> @Sendable ([Int]) -> Operand { { .real($0, low...high) } }
-    private static let anywhere = real(-2, 2)
-    private static let positive = real(0.2, 3)
-    private static let inside = real(-0.9, 0.9)
-    private static let offZero: @Sendable ([Int]) -> Operand = { .nonzero($0) }
+    static func real(_ low: Double, _ high: Double) -> @Sendable ([Int]) -> Operand { { .real($0, low...high) } }
+    static let anywhere = real(-2, 2)
+    static let positive = real(0.2, 3)
+    static let inside = real(-0.9, 0.9)
+    static let offZero: @Sendable ([Int]) -> Operand = { .nonzero($0) }
 
     static let unary: [OpRow] = [
         one("neg", anywhere, integers: [.int64, .int32, .int8], { -$0 }, { -$0 }),
@@ -77,7 +77,7 @@ extension OpCatalog {
         one("elu", offZero, { $0 > 0 ? $0 : Foundation.expm1($0) }, { elu($0) }),
     ]
 
-    private static func two(
+    static func two(
         _ name: String, _ a: @escaping @Sendable ([Int]) -> Operand, _ b: @escaping @Sendable ([Int]) -> Operand,
         integers: [DType] = [], orders: Int = 2,
         types: [DType] = [.float32, .float16, .bfloat16],
@@ -103,7 +103,7 @@ extension OpCatalog {
             "remainder", { .real($0, 0.1...0.4) }, { .real($0, 0.5...0.9) }, types: [.float32],
             { $0 - ($0 / $1).rounded(.down) * $1 }, { remainder($0, $1) }),
         two(
-            "floorDivide", { .real($0, -0.4...(-0.1)) }, { .real($0, 0.5...0.9) }, orders: 0, types: [.float32],
+            "floorDivide", { .real($0, -0.4...(-0.1)) }, { .real($0, 0.5...0.9) }, orders: 1, types: [.float32],
             { ($0 / $1).rounded(.down) }, { floorDivide($0, $1) }),
         OpRow(
             "add in place",

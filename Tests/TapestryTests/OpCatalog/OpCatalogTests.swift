@@ -130,4 +130,35 @@ import Testing
             }
         }
     }
+
+    /// `vmap` gives what a loop over the examples gives: with every argument mapped, and with the first alone; and `vmap` of the
+    /// gradient the gradient of each example.
+    @Test(arguments: OpCatalog.rows.filter(\.isBatchable)) func vmapEqualsALoop(_ row: OpRow) {
+        for sample in row.samples.indices where row.samples[sample].allSatisfy({ !$0.shape.contains(0) }) {
+            let draws = (0..<3).map { row.inputs(sample, draw: $0) }
+            let many = row.samples[sample].indices.map { k in stack(draws.map { $0[k] }) }
+            let loop = stack(draws.map(row.call))
+            let all = vmap({ [row.call($0)] })(many)[0]
+            let close = Tolerance(relative: 1e-9, absolute: 1e-11)
+            var wrong = mismatch(all, loop, close)
+            #expect(wrong == nil, "\(row.name) \(many.map(\.shape)): \(wrong ?? "")")
+            if row.samples[sample].count > 1 {
+                let others = Array(draws[0].dropFirst())
+                let first = vmap({ row.call([$0] + others) })(many[0])
+                wrong = mismatch(first, stack(draws.map { row.call([$0[0]] + others) }), close)
+                #expect(wrong == nil, "\(row.name), the first argument alone: \(wrong ?? "")")
+            }
+            guard row.orders > 0, let k = row.wanted(sample).firstIndex(of: true) else { continue }
+            let weights = Tensor(normal: loop[0].shape, dtype: .float64, generator: RandomGenerator(seed: 8))
+            func slope(_ inputs: [Tensor]) -> Tensor {
+                grad(of: { (x: Tensor) -> Tensor in
+                    var inputs = inputs
+                    inputs[k] = x
+                    return (row.call(inputs) * weights).sum()
+                })(inputs[k])
+            }
+            wrong = mismatch(vmap({ [slope($0)] })(many)[0], stack(draws.map(slope)), Tolerance(relative: 1e-8, absolute: 1e-10))
+            #expect(wrong == nil, "\(row.name), gradients: \(wrong ?? "")")
+        }
+    }
 }

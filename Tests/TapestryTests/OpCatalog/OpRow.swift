@@ -15,6 +15,10 @@ struct OpRow: Sendable, CustomStringConvertible {
     var orders = 2
     /// Largest error in units of the standard tolerance of the type, where rounding piles up.
     var slack = 1.0
+    /// False for operations whose result's shape depends on the elements: they have no place in `vmap`.
+    var isBatchable = true
+    /// Whether the rows of ``OpCatalog/complexNumbers`` check it with complex numbers too.
+    var takesComplex: Bool { OpCatalog.complexNumbers.contains { $0.name == "\(name) of complex numbers" } }
     let call: @Sendable ([Tensor]) -> Tensor
 
     var description: String { name }
@@ -29,8 +33,10 @@ struct OpRow: Sendable, CustomStringConvertible {
 
     init(
         _ name: String, _ samples: [[Operand]], _ reference: Reference, types: [DType] = [.float32, .float16, .bfloat16],
-        integers: [DType] = [], orders: Int = 2, slack: Double = 1, _ call: @escaping @Sendable ([Tensor]) -> Tensor
+        integers: [DType] = [], orders: Int = 2, slack: Double = 1, batchable: Bool = true,
+        _ call: @escaping @Sendable ([Tensor]) -> Tensor
     ) {
+        isBatchable = batchable
         self.name = name
         self.samples = samples
         self.reference = reference
@@ -41,11 +47,11 @@ struct OpRow: Sendable, CustomStringConvertible {
         self.call = call
     }
 
-    /// The arguments of a sample, the same in every run.
-    func inputs(_ sample: Int) -> [Tensor] {
+    /// The arguments of a sample, the same in every run; others of the same kind for another `draw`.
+    func inputs(_ sample: Int, draw: Int = 0) -> [Tensor] {
         var seed: UInt64 = 14_695_981_039_346_656_037
         for byte in name.utf8 { seed = (seed ^ UInt64(byte)) &* 1_099_511_628_211 }
-        let generator = RandomGenerator(seed: seed &+ UInt64(sample))
+        let generator = RandomGenerator(seed: seed &+ UInt64(sample + 1000 * draw))
         return samples[sample].map { $0.make(generator) }
     }
 

@@ -10,6 +10,11 @@ func checkedIndices(_ operation: String, _ index: Tensor, limit: Int, what: Stri
     return raw
 }
 
+/// Traps with the caller's operation and word for it where an index is not in `0 ..< limit`; also inside `vmap`.
+public func checkIndices(_ operation: String, _ index: Tensor, limit: Int, what: String) {
+    _ = checkedIndices(operation, index, limit: limit, what: what)
+}
+
 final class EmbeddingBackward: Node, @unchecked Sendable {
     let table: Shape
     let paddingIndex: Int?

@@ -66,7 +66,7 @@ func channelNorm(
 ) -> (output: Tensor, mean: Tensor, variance: Tensor) {
     if [x, weight, bias, fixed?.mean, fixed?.variance].contains(where: { $0?.isBatched == true }) {
         let inputs = [x, weight, bias, fixed?.mean, fixed?.variance].compactMap { $0 }
-        let all = loopedAll(plan.groups == 0 ? "batchNorm" : "groupNorm", inputs) { parts in
+        let all = loopOverExamples(plan.groups == 0 ? "batchNorm" : "groupNorm", inputs) { parts in
             var rest = parts[1...]
             let w = weight == nil ? nil : rest.removeFirst(), b = bias == nil ? nil : rest.removeFirst()
             let statistics = fixed == nil ? nil : (mean: rest.removeFirst(), variance: rest.removeFirst())

@@ -14,10 +14,10 @@ extension Tensor {
     /// Running sum along an axis; integers and bools add up as `int64`.
     public func cumsum(axis: Int) -> Tensor {
         let axis = resolveAxis("cumsum", axis, rank: rank)
+        if rank == 0 { return dtype.isDifferentiable ? self : to(.int64) }
         if isBatched { return lifted { x, hidden in x.cumsum(axis: axis + hidden) } }
-        if dtype.isComplex && rank > 0 { return viewAsReal.cumsum(axis: axis).viewAsComplex }
+        if dtype.isComplex { return viewAsReal.cumsum(axis: axis).viewAsComplex }
         let x = dtype.isDifferentiable ? self : to(.int64)
-        if rank == 0 { return x }
         let out = RawTensor(shape: shape, x.dtype, device)
         out.backend.cumsum(x.raw.contiguous(), out, AxisView(shape, axis: axis))
         return record(out, x) { CumulativeSumBackward(axis: axis) }

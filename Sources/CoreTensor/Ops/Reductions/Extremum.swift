@@ -86,3 +86,8 @@ extension Tensor {
         return Tensor(raw: out)
     }
 }
+
+extension Tensor {
+    /// Whether no element is true, for checks of arguments: also inside `vmap`, where it means all examples.
+    public var isFalseEverywhere: Bool { !peeled.any().item(Bool.self) }
+}

@@ -80,9 +80,9 @@ extension Tensor {
     /// Running product along an axis; integers and bools multiply as `int64`.
     public func cumprod(axis: Int) -> Tensor {
         let axis = resolveAxis("cumprod", axis, rank: rank)
+        if rank == 0 { return dtype.isDifferentiable ? self : to(.int64) }
         if isBatched { return lifted { x, hidden in x.cumprod(axis: axis + hidden) } }
         let x = dtype.isDifferentiable ? self : to(.int64)
-        if rank == 0 { return x }
         let out = x.scanned("cumprod", .prod, axis)
         return record(out, x) {
             let node = CumulativeProductBackward(axis: axis)
@@ -95,9 +95,9 @@ extension Tensor {
     /// ln of the running sum of eˣ along an axis, without overflow.
     public func logCumsumExp(axis: Int) -> Tensor {
         let axis = resolveAxis("logCumsumExp", axis, rank: rank)
+        if rank == 0 { return dtype.isComplex ? self : asFloatingPoint("logCumsumExp") }
         if isBatched { return lifted { x, hidden in x.logCumsumExp(axis: axis + hidden) } }
         if dtype.isComplex {
-            if rank == 0 { return self }
             let out = withoutGrad { () -> RawTensor in
                 let shift = detached().real.max(Axes([axis]), keepDims: true)
                 return (log(exp(detached() - shift).cumsum(axis: axis)) + shift).raw
@@ -110,7 +110,6 @@ extension Tensor {
             }
         }
         let x = asFloatingPoint("logCumsumExp")
-        if rank == 0 { return x }
         let out = x.scanned("logCumsumExp", .logSumExp, axis)
         return record(out, x) {
             let node = LogCumulativeSumExpBackward(axis: axis)
@@ -127,6 +126,7 @@ extension Tensor {
 
     private func runningExtremum(_ name: String, _ op: ScanKernel, _ axis: Int) -> ValuesAndIndices {
         let axis = resolveAxis(name, axis, rank: rank)
+        if rank == 0 { return ValuesAndIndices(values: self, indices: Tensor(zeros: [], dtype: .int64)) }
         if isBatched {
             let both = liftedAll { x, hidden in
                 let r = x.runningExtremum(name, op, axis + hidden)
@@ -135,11 +135,10 @@ extension Tensor {
             return ValuesAndIndices(values: both[0], indices: both[1])
         }
         if dtype.isComplex || dtype.isStorageOnly { fail(name, "\(dtype) numbers have no order") }
-        let x = rank == 0 ? reshaped([1]) : self
-        let out = RawTensor(shape: x.shape, dtype, device), positions = RawTensor(shape: x.shape, .int64, device)
-        out.backend.scan(op, x.raw.contiguous(), out, positions: positions, AxisView(x.shape, axis: axis))
+        let out = RawTensor(shape: shape, dtype, device), positions = RawTensor(shape: shape, .int64, device)
+        out.backend.scan(op, raw.contiguous(), out, positions: positions, AxisView(shape, axis: axis))
         let indices = Tensor(raw: positions)
-        let values = isRecording([x]) ? x.gathered(axis: axis, index: indices) : Tensor(raw: out)
-        return ValuesAndIndices(values: values.reshaped(shape), indices: indices.reshaped(shape))
+        return ValuesAndIndices(
+            values: isRecording([self]) ? gathered(axis: axis, index: indices) : Tensor(raw: out), indices: indices)
     }
 }

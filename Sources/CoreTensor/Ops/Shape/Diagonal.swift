@@ -21,7 +21,7 @@ extension Tensor {
         let plane = diagonalPlane("diagonal", offset, axis1, axis2)
         let front = permuted(plane.order)
         let lead = Array(front.shape.dropLast(2))
-        if count == 0 || plane.length == 0 {
+        if plane.length == 0 {
             return front.reshaped(lead + [plane.rows * plane.columns]).slice([.ellipsis, .slice(from: 0, to: 0, step: 1)])
         }
         return front.reshaped(lead + [plane.rows * plane.columns]).slice([.ellipsis, plane.index])

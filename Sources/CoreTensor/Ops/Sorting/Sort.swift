@@ -2,10 +2,10 @@ extension Tensor {
     /// The places of the elements in ascending (or descending) order along an axis, `int64`; stable. NaN counts as largest.
     public func argsort(axis: Int = -1, descending: Bool = false) -> Tensor {
         let axis = resolveAxis("argsort", axis, rank: rank)
+        if rank == 0 { return Tensor(zeros: [], dtype: .int64) }
         if isBatched { return detached().lifted { x, hidden in x.argsort(axis: axis + hidden, descending: descending) } }
         if dtype.isComplex || dtype.isStorageOnly { fail("sort", "\(dtype) numbers have no order") }
         let positions = RawTensor(shape: shape, .int64, device)
-        if rank == 0 { return Tensor(zeros: [], dtype: .int64) }
         positions.backend.sort(raw.contiguous(), positions: positions, AxisView(shape, axis: axis), descending: descending)
         return Tensor(raw: positions)
     }

@@ -10,7 +10,7 @@ final class CTCBackward: Node, @unchecked Sendable {
     // Each sequence's scores move with the gradient of its loss alone.
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let x = saved(0)
-        if isGradEnabled && (x.requiresGrad || g.requiresGrad) {
+        if g.isBatched || (isGradEnabled && (x.requiresGrad || g.requiresGrad)) {
             let each = record(slope(x, Tensor(onesLike: saved(2))), x) { CTCSlopeBackward() }
             return each * g.unsqueezed(-1)
         }
@@ -47,6 +47,13 @@ public func ctcRows(
     let shape = logProbabilities.shape
     if shape.count != 3 || !logProbabilities.dtype.isFloatingPoint {
         fail("ctcLoss", "log-probabilities \(logProbabilities.dtype) \(shape); needs floats [time, batch, classes]")
+    }
+    if logProbabilities.isBatched || targets.isBatched {
+        return looped("ctcLoss", [logProbabilities, targets]) {
+            ctcRows(
+                $0[0], targets: $0[1], offsets: offsets, inputLengths: inputLengths, targetLengths: targetLengths, blank: blank,
+                zeroInfinity: zeroInfinity)
+        }
     }
     let (time, batch, classes) = (shape[0], shape[1], shape[2])
     if offsets.count != batch || inputLengths.count != batch || targetLengths.count != batch {
