@@ -16,6 +16,11 @@ import Testing
         try check("modules", atLeast: 4) { ($0["module"] as? String ?? "").hasSuffix("Loss") }
     }
 
+    /// Layers: outputs, running statistics, gradients of inputs and parameters.
+    @Test func modules() throws {
+        try check("modules", atLeast: 30) { !($0["module"] as? String ?? "").hasSuffix("Loss") }
+    }
+
     /// Learning rates and momenta of every step.
     @Test func schedules() throws { try check("sched", atLeast: 13) }
 
