@@ -72,30 +72,41 @@ extension OnnxTable {
             let hidden = visible.expanded(to: broadcastShape(visible.shape, bias.shape)!)
             y = scaledDotProductAttention(q, k, v, mask: which(hidden, bias, Tensor(-Double.infinity, dtype: bias.dtype)), scale: scale)
         } else {
-            (y, scores) = scored(q, k, v, visible, bias, scale, cap, try call.int("qk_matmul_output_mode", or: 0))
+            let precision = try call.optionalInt("softmax_precision").map(onnxType) ?? q.dtype
+            (y, scores) = scored(q, k, v, visible, bias, scale, cap, try call.int("qk_matmul_output_mode", or: 0), precision)
         }
         if isFlat { y = joined(y) }
         return outputs(y, present.0, present.1, scores)
     }
 
-    /// Attention by its parts, computed in `float32` at least: with a soft cap, and with the scores after one of its steps.
+    /// Attention by its parts, each rounded to the queries' type as in ONNX's definition: with a soft cap, and with the scores after one
+    /// of its steps.
     private static func scored(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ visible: Tensor, _ bias: Tensor?, _ scale: Double?, _ cap: Double, _ mode: Int
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, _ visible: Tensor, _ bias: Tensor?, _ scale: Double?, _ cap: Double, _ mode: Int,
+        _ precision: DType
     ) -> (Tensor, Tensor) {
-        let type: DType = q.dtype == .float64 ? .float64 : .float32, groups = q.shape[1] / k.shape[1]
-        func wide(_ x: Tensor) -> Tensor { groups == 1 ? x.to(type) : x.to(type).repeatInterleaved(groups, axis: 1) }
-        var scores = matmul(q.to(type), wide(k).transposed()) * (scale ?? 1 / Double(q.shape[3]).squareRoot())
+        let groups = q.shape[1] / k.shape[1]
+        let root = Tensor((scale ?? 1 / Double(q.shape[3]).squareRoot()).squareRoot(), dtype: q.dtype)
+        func repeated(_ x: Tensor) -> Tensor { groups == 1 ? x : x.repeatInterleaved(groups, axis: 1) }
+        var scores = matmul(q * root, repeated(k).transposed() * root)
         var stages = [scores]
         if cap > 0 { scores = tanh(scores / cap) * cap }
         stages.append(scores)
-        if let bias { scores = scores + bias.to(type) }
+        if let bias { scores = scores + bias.to(scores.dtype) }
         scores = which(visible, scores, -Double.infinity)
         stages.append(scores)
         // A row that sees nothing is 0.
         let sees = (scores .> -Double.infinity).any([3], keepDims: true)
-        let p = which(sees, softmax(which(sees, scores, 0.0)), 0.0)
+        let p = which(sees, stepwiseSoftmax(which(sees, scores, 0.0).to(precision)), 0.0)
         stages.append(p)
-        return (matmul(p, wide(v)).to(q.dtype), stages[mode].to(q.dtype))
+        return (matmul(p, repeated(v).to(precision)).to(q.dtype), stages[mode].to(q.dtype))
+    }
+
+    /// Softmax over the last axis; in `bfloat16` with a rounding after each step and each addition, as the definition spelt out has it.
+    private static func stepwiseSoftmax(_ x: Tensor) -> Tensor {
+        if x.dtype != .bfloat16 { return softmax(x) }
+        let e = exp(x - x.max([-1], keepDims: true)), columns = e.chunked(e.shape.last!, axis: -1)
+        return e / columns.dropFirst().reduce(columns[0]) { $0 + $1 }
     }
 
     /// The recurrence of linear attention: the state decays, forgets what it would answer (delta rule), takes up the outer product of
