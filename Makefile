@@ -2,7 +2,7 @@
 SWIFT ?= swift
 SOURCES = Sources Conformance Tests Examples Benchmarks Package.swift
 
-.PHONY: setup example test lint bench format docs clean
+.PHONY: setup example test test-asan lint bench format docs clean
 
 setup:
 	@Scripts/setup.sh
@@ -16,6 +16,12 @@ test: setup lint
 	$(SWIFT) build -c release -Xswiftc -enable-testing --build-tests
 	$(SWIFT) test -c release -Xswiftc -enable-testing --skip-build --no-parallel
 	$(SWIFT) run -c release --package-path Tests/ClientPackage --scratch-path .build-client Client
+
+# The tests once more with every access to memory checked.
+test-asan: setup
+	$(SWIFT) build -c release -Xswiftc -enable-testing --sanitize=address --build-tests --scratch-path .build-asan
+	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test -c release -Xswiftc -enable-testing --sanitize=address --skip-build --no-parallel \
+		--scratch-path .build-asan --skip FailureTests
 
 lint:
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
@@ -31,4 +37,4 @@ docs: setup
 	$(SWIFT) package --allow-writing-to-directory DocC generate-documentation --target Tapestry --output-path DocC
 
 clean:
-	rm -rf .build .build-client DocC
+	rm -rf .build .build-asan .build-client DocC

@@ -51,9 +51,7 @@ extension Workloads {
                     use(forward())
                     return
                 }
-                x.grad = nil
-                w.grad = nil
-                b?.grad = nil
+                for leaf in [x, w, b] { if let leaf, leaf.requiresGrad { leaf.grad = nil } }
                 forward().backward(gradient: g)
             }
         }

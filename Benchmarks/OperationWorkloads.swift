@@ -1,7 +1,8 @@
 import Tapestry
 
 enum Workloads {
-    static let all: [Workload] = overhead + elementwise + reductions + copies + products + attention + convolutions + optimizers
+    static let all: [Workload] =
+        overhead + elementwise + reductions + copies + products + attention + convolutions + optimizers
         + models
 
     static func normal(_ shape: Int..., grad: Bool = false) -> Tensor { normal(shape, grad: grad) }

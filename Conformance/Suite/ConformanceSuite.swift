@@ -16,6 +16,7 @@ public enum ConformanceSuite {
         "composed_loss": ComposedLossRunner.run, "module": ModuleRunner.run,
         "error": OperatorRunner.refuse,
         "onnx_node": OnnxRunner.node, "onnx_graph": OnnxRunner.graph,
+        "convert": ConversionRunner.run,
     ]
 
     /// The folders of a golden directory that hold cases of these kinds.

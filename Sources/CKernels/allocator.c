@@ -10,8 +10,11 @@
 //    are free and not in another thread's lists.
 //  * Statistics count whole blocks (the size class, not the request). The peak is exact in blocks above 4 KiB; the small ones
 //    enter it as of the last time any thread refilled a list or asked for statistics.
+// AddressSanitizer has a plain one instead: allocator_checked.c.
 #define _GNU_SOURCE
 #include "CKernels.h"
+
+#if !__has_feature(address_sanitizer)
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -385,3 +388,4 @@ void tk_reset_peak_memory(void) {
     note_peak();
     unlock();
 }
+#endif

@@ -15,6 +15,8 @@ typedef struct {
     double *mean, *variance;      // of the statistics' sets
     double *sums;                 // pairs: Σ g and Σ g (x - mean), per sample and channel, or per channel if rows are short
     void *a, *b, *c, *centre;     // per row: coefficients in the type
+    double eps;
+    bool fixed;
 } norm;
 
 static int64_t sets(const tk_norm_shape *s) { return s->groups ? s->batch * s->groups : s->channels; }
@@ -160,6 +162,29 @@ static void apply(norm *m, double eps) {
     tk_free(m->centre, bytes);
 }
 
+// ---- one set after the other, while its rows are in the caches ----
+
+static bool is_by_set(const tk_norm_shape *s) { return s->inner >= SHORT && sets(s) >= 16 && set_size(s) <= 1 << 18; }
+static int64_t rows_of_set(const tk_norm_shape *s) { return s->groups ? s->channels / s->groups : s->batch; }
+static int64_t row_of_set(const tk_norm_shape *s, int64_t set, int64_t i) {
+    return s->groups ? set * (s->channels / s->groups) + i : i * s->channels + set;
+}
+
+static void whole_set_task(void *context, int64_t set) {
+    const norm *m = context;
+    const tk_norm_shape *s = m->s;
+    const tk_windows *level = tk_current_windows();
+    set_task(context, set);
+    double rstd = 1 / sqrt(m->variance[set] + m->eps);
+    for (int64_t i = 0; i < rows_of_set(s); i++) {
+        int64_t row = row_of_set(s, set, i), c = row % s->channels, at = row * s->inner;
+        double scale = (m->weight ? read(m, m->weight, c) : 1) * rstd, shift = m->bias ? read(m, m->bias, c) : 0;
+        if (m->dtype == TK_F32)
+            level->scale_f32((const float *)m->x + at, (float)m->mean[set], (float)scale, (float)shift, (float *)m->y + at, s->inner);
+        else level->scale_f64((const double *)m->x + at, m->mean[set], scale, shift, (double *)m->y + at, s->inner);
+    }
+}
+
 static norm make_norm(int dtype, const tk_norm_shape *s, const void *x) {
     norm m = {.dtype = dtype, .s = s, .x = x};
     m.mean = tk_alloc((size_t)(sets(s) * 8 + 8));
@@ -176,12 +201,15 @@ void tk_channel_norm(int dtype, const tk_norm_shape *s, const void *x, const voi
                      void *variance, double eps) {
     norm m = make_norm(dtype, s, x);
     m.weight = weight, m.bias = bias, m.y = y;
-    find_statistics(&m);
+    m.eps = eps;
+    bool by_set = is_by_set(s);
+    if (by_set) tk_parallel(sets(s), whole_set_task, &m);
+    else find_statistics(&m);
     for (int64_t i = 0; i < sets(s); i++) {
         write(&m, mean, i, m.mean[i]);
         write(&m, variance, i, m.variance[i]);
     }
-    apply(&m, eps);
+    if (!by_set) apply(&m, eps);
     drop_norm(&m);
 }
 
@@ -252,6 +280,31 @@ static void blend_samples(void *context, int64_t low, int64_t high) {
     else EACH(double, a[k] * g[i] + (b[k] * (x[i] - centre[k]) + c[k]))
 }
 
+// Sums and dx of a set; `variance` holds inverse roots by now.
+static void whole_set_grad_task(void *context, int64_t set) {
+    const norm *m = context;
+    const tk_norm_shape *s = m->s;
+    const tk_windows *level = tk_current_windows();
+    double rstd = m->variance[set], total[2] = {0, 0}, count = (double)set_size(s);
+    for (int64_t i = 0; i < rows_of_set(s); i++) {
+        int64_t row = row_of_set(s, set, i);
+        double w = m->weight ? read(m, m->weight, row % s->channels) : 1;
+        sum_rows(context, row, row + 1);
+        total[0] += w * m->sums[2 * row];
+        total[1] += w * m->sums[2 * row + 1] * rstd;
+    }
+    double b = m->fixed ? 0 : -rstd * rstd * total[1] / count, c = m->fixed ? 0 : -rstd * total[0] / count;
+    for (int64_t i = 0; m->y && i < rows_of_set(s); i++) {
+        int64_t row = row_of_set(s, set, i), at = row * s->inner;
+        double a = rstd * (m->weight ? read(m, m->weight, row % s->channels) : 1);
+        if (m->dtype == TK_F32)
+            level->blend_f32((const float *)m->x + at, (const float *)m->g + at, (float)m->mean[set], (float)a, (float)b, (float)c,
+                             (float *)m->y + at, s->inner);
+        else
+            level->blend_f64((const double *)m->x + at, (const double *)m->g + at, m->mean[set], a, b, c, (double *)m->y + at, s->inner);
+    }
+}
+
 // With h = (x - mean) rstd and s = g w: dx = rstd (s - mean(s) - h mean(s h)), dw = Σ g h, db = Σ g
 void tk_channel_norm_grad(int dtype, const tk_norm_shape *s, const void *x, const void *g, const void *mean, const void *variance,
                           const void *weight, void *dx, void *dweight, void *dbias, double eps, bool fixed) {
@@ -264,7 +317,10 @@ void tk_channel_norm_grad(int dtype, const tk_norm_shape *s, const void *x, cons
     int64_t sums = short_rows ? s->channels : s->batch * s->channels, n = rows(s);
     size_t sum_bytes = (size_t)(sums * 16), bytes = (size_t)(n * 8), total_bytes = (size_t)((sets(s) + s->channels) * 16);
     m.sums = tk_alloc(sum_bytes);
-    if (short_rows) tk_parallel((s->channels + TILE - 1) / TILE, sum_tile, &m);
+    m.fixed = fixed;
+    bool by_set = is_by_set(s);
+    if (by_set) tk_parallel(sets(s), whole_set_grad_task, &m);
+    else if (short_rows) tk_parallel((s->channels + TILE - 1) / TILE, sum_tile, &m);
     else tk_parallel_ranges(sums, TK_GRAIN / (s->inner + 1) + 1, sum_rows, &m);
     // Per channel, and per set with the weight.
     double *channel = tk_alloc(total_bytes), *set = channel + 2 * s->channels;
@@ -281,7 +337,7 @@ void tk_channel_norm_grad(int dtype, const tk_norm_shape *s, const void *x, cons
         if (dbias) write(&m, dbias, c, channel[2 * c]);
         if (dweight) write(&m, dweight, c, channel[2 * c + 1]);
     }
-    if (dx) {
+    if (dx && !by_set) {
         double count = (double)set_size(s);
         m.a = tk_alloc(bytes), m.b = tk_alloc(bytes), m.c = tk_alloc(bytes), m.centre = tk_alloc(bytes);
         for (int64_t r = 0; r < n; r++) {

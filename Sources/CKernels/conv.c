@@ -291,8 +291,10 @@ void tk_conv_grad_weight(int dtype, const tk_conv_shape *s, const void *x, const
     if (s->batch * r.places == 0) { memset(dweight, 0, (size_t)(total * r.size)); return; }
     if (is_direct(dtype, s)) { tk_conv_direct_grad_weight(dtype, s, x, g, dweight); return; }
     r.x = x, r.w = g;
-    r.chunk = chunk_size(r.rows, r.places, 1 << 20);
-    r.together = r.chunk < r.places ? 1 : conv_most(1, conv_least(s->batch, (1 << 20) / conv_most(r.rows * r.places, 1)));
+    // Sums of up to 2048 places: longer ones of small results are BLAS's, which is slower here.
+    r.chunk = conv_least(chunk_size(r.rows, r.places, 1 << 20), 2048);
+    int64_t fit = conv_least((1 << 20) / conv_most(r.rows * r.places, 1), 2048 / r.places);
+    r.together = r.chunk < r.places ? 1 : conv_most(1, conv_least(s->batch, fit));
     r.chunks = r.together > 1 ? conv_ceil_div(s->batch, r.together) : s->batch * conv_ceil_div(r.places, r.chunk);
     // Enough parts for many threads, but not more memory for partial sums than 64 MB.
     int64_t most = conv_least(conv_ceil_div(32, s->groups), conv_most(((int64_t)64 << 20) / (total * r.size), 4));

@@ -33,7 +33,8 @@ static int64_t plane_length(const direct *d, int64_t height) { return d->depth *
             if (zoom[2] == 1) {                                                                                            \
                 int64_t lo = q >= 0 ? 0 : conv_ceil_div(-q, step), hi = s->in[2] - q <= 0 ? 0 : conv_ceil_div(s->in[2] - q, step);  \
                 hi = conv_least(hi, d->width);                                                                             \
-                for (int64_t j = lo; j < hi; j++) to[phase * d->width + j] = from[q + j * step];                           \
+                if (step == 1 && hi > lo) memcpy(to + lo, from + q + lo, (size_t)(hi - lo) * sizeof(T));                    \
+                else for (int64_t j = lo; j < hi; j++) to[phase * d->width + j] = from[q + j * step];                      \
             } else {                                                                                                       \
                 for (int64_t i = 0; i < s->in[2]; i++) {                                                                   \
                     int64_t at = i * zoom[2] - q;                                                                          \

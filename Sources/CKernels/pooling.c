@@ -11,6 +11,7 @@ typedef struct {
     void *y;
     int32_t *places;
     int64_t first, last, stride, taps;   // outputs of the last axis whose windows are whole and evenly spaced, and their taps
+    int64_t window;                       // the most places of a window
 } pooling;
 
 // One output by a plain loop over its window.
@@ -34,6 +35,7 @@ static void pool_rows(void *context, int64_t low, int64_t high) {
     const tk_pool_axis *a = p->axes;
     const tk_windows *level = tk_current_windows();
     int64_t size = tk_element_size(p->dtype), plane = a[0].in * a[1].in * a[2].in;
+    int64_t *offsets = tk_alloc((size_t)p->window * 8);
     for (int64_t row = low; row < high; row++) {
         int64_t oh = row % a[1].out, od = row / a[1].out % a[0].out;
         int64_t d0 = a[0].start[od], nd = a[0].count[od], h0 = a[1].start[oh], nh = a[1].count[oh];
@@ -51,26 +53,16 @@ static void pool_rows(void *context, int64_t low, int64_t high) {
         }
         int64_t n = p->last - p->first;
         if (n <= 0) continue;
-        for (int64_t i = p->first; i < p->last; i++) {
-            if (p->dtype == TK_F32) ((float *)y)[i] = -INFINITY;
-            else ((double *)y)[i] = -INFINITY;
-        }
-        if (places) memset(places + p->first, 0xff, (size_t)n * sizeof(int32_t));
+        int64_t taps = 0;
         for (int64_t d = d0; d < d0 + nd * a[0].step; d += a[0].step)
             for (int64_t h = h0; h < h0 + nh * a[1].step; h += a[1].step)
-                for (int64_t k = 0; k < p->taps; k++) {
-                    int64_t from = (d * a[1].in + h) * a[2].in + a[2].start[p->first] + k * a[2].step;
-                    if (p->dtype == TK_F32) {
-                        float *m = (float *)y + p->first;
-                        if (places) level->max_row_f32((const float *)x + from, p->stride, m, places + p->first, (int32_t)from, n);
-                        else level->max_only_f32((const float *)x + from, p->stride, m, n);
-                    } else {
-                        double *m = (double *)y + p->first;
-                        if (places) level->max_row_f64((const double *)x + from, p->stride, m, places + p->first, (int32_t)from, n);
-                        else level->max_only_f64((const double *)x + from, p->stride, m, n);
-                    }
-                }
+                for (int64_t k = 0; k < p->taps; k++)
+                    offsets[taps++] = (d * a[1].in + h) * a[2].in + a[2].start[p->first] + k * a[2].step;
+        int32_t *at = places ? places + p->first : 0;
+        if (p->dtype == TK_F32) level->max_row_f32((const float *)x, offsets, taps, p->stride, (float *)y + p->first, at, n);
+        else level->max_row_f64((const double *)x, offsets, taps, p->stride, (double *)y + p->first, at, n);
     }
+    tk_free(offsets, (size_t)p->window * 8);
 }
 
 void tk_max_pool(int dtype, int64_t planes, const tk_pool_axis axes[3], const void *x, void *y, int32_t *places) {
@@ -85,7 +77,13 @@ void tk_max_pool(int dtype, int64_t planes, const tk_pool_axis axes[3], const vo
     p.stride = p.last < w->out ? w->start[p.last] - w->start[p.first] : 1;
     while (p.last < w->out && w->count[p.last] == p.taps && w->start[p.last] - w->start[p.last - 1] == p.stride) p.last++;
     if (p.last - p.first < 4 || dtype == TK_I64) p.first = p.last = -1;
-    int64_t work = w->out * p.taps * axes[0].count[0] * axes[1].count[0], grain = TK_GRAIN / (work > 0 ? work : 1);
+    p.window = p.taps;
+    for (int i = 0; i < 2; i++) {
+        int64_t most = 0;
+        for (int64_t o = 0; o < axes[i].out; o++) most = axes[i].count[o] > most ? axes[i].count[o] : most;
+        p.window *= most;
+    }
+    int64_t work = w->out * p.window, grain = TK_GRAIN / (work > 0 ? work : 1);
     tk_parallel_ranges(rows, grain > 0 ? grain : 1, pool_rows, &p);
 }
 

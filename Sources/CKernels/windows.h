@@ -13,12 +13,9 @@ typedef struct {
                          int64_t taps, double *dw);
     void (*tap_sums_f64)(const double *x, int64_t x_row, const double *g, int64_t g_row, int64_t rows, int64_t n,
                          const int64_t *offsets, int64_t taps, double *dw);
-    // One tap of a row of windows: m[i] = max(m[i], x[i stride]), at[i] the place of what won
-    void (*max_row_f32)(const float *x, int64_t stride, float *m, int32_t *at, int32_t place, int64_t n);
-    void (*max_row_f64)(const double *x, int64_t stride, double *m, int32_t *at, int32_t place, int64_t n);
-    // The same without places
-    void (*max_only_f32)(const float *x, int64_t stride, float *m, int64_t n);
-    void (*max_only_f64)(const double *x, int64_t stride, double *m, int64_t n);
+    // A row of windows: m[i] = the largest of x[offsets[t] + i stride], at[i] (unless NULL) = its offset + i stride
+    void (*max_row_f32)(const float *x, const int64_t *offsets, int64_t taps, int64_t stride, float *m, int32_t *at, int64_t n);
+    void (*max_row_f64)(const double *x, const int64_t *offsets, int64_t taps, int64_t stride, double *m, int32_t *at, int64_t n);
     // y[i] = (x[i] - mean) scale + shift
     void (*scale_f32)(const float *x, float mean, float scale, float shift, float *y, int64_t n);
     void (*scale_f64)(const double *x, double mean, double scale, double shift, double *y, int64_t n);
@@ -36,6 +33,9 @@ typedef struct {
     // y[i] (= or +=) w x[i]
     void (*axpy_f32)(float w, const float *x, float *y, int64_t n, bool add);
     void (*axpy_f64)(double w, const double *x, double *y, int64_t n, bool add);
+    // y[i] = sum over t of w[t n + i] x[at[t n + i]]
+    void (*picks_f32)(const float *x, const int32_t *at, const float *w, int64_t taps, float *y, int64_t n);
+    void (*picks_f64)(const double *x, const int32_t *at, const double *w, int64_t taps, double *y, int64_t n);
 } tk_windows;
 
 extern const tk_windows tk_windows_baseline, tk_windows_avx2, tk_windows_avx512;

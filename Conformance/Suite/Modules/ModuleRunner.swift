@@ -52,7 +52,9 @@ enum ModuleRunner {
         let name = item["module"] as? String ?? ""
         if LossModuleRunner.contains(name) { return try LossModuleRunner.run(item, file) }
         guard let make = ModuleTable.makers[name] else { throw Unsupported("module \(name)") }
-        guard let dtype = GoldenFile.dtype(item["dtype"] as? String ?? "") else { throw Unsupported("type \(item["dtype"] ?? "")") }
+        guard let dtype = GoldenFile.dtype(item["dtype"] as? String ?? "") else {
+            throw Unsupported("type \(item["dtype"] ?? "")")
+        }
         func named(_ key: String) -> [String: Any] { item[key] as? [String: Any] ?? [:] }
         let arguments = try (item["ctor_args"] as? [Any] ?? []).map { try file.value($0) }
         let options = try named("ctor_kwargs").mapValues { try file.value($0) }

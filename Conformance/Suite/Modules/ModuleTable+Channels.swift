@@ -1,12 +1,14 @@
 import Tapestry
 
 extension ModuleTable {
-    private typealias Convolve = @Sendable (
-        Int, Int, SpatialSizes, SpatialSizes, ConvolutionPadding, SpatialSizes, Int, Bool, PaddingMode, DType
-    ) -> Convolution
-    private typealias Transpose = @Sendable (
-        Int, Int, SpatialSizes, SpatialSizes, SpatialSizes, SpatialSizes, Int, Bool, SpatialSizes, DType
-    ) -> TransposedConvolution
+    private typealias Convolve =
+        @Sendable (
+            Int, Int, SpatialSizes, SpatialSizes, ConvolutionPadding, SpatialSizes, Int, Bool, PaddingMode, DType
+        ) -> Convolution
+    private typealias Transpose =
+        @Sendable (
+            Int, Int, SpatialSizes, SpatialSizes, SpatialSizes, SpatialSizes, Int, Bool, SpatialSizes, DType
+        ) -> TransposedConvolution
 
     private static func convolution(_ make: @escaping Convolve) -> Maker {
         { o in
@@ -15,7 +17,8 @@ extension ModuleTable {
             let c = o.call
             let layer = make(
                 try c.int(0, "in_channels"), try c.int(1, "out_channels"), try c.needed(2, "kernel_size"),
-                try c.sizes(3, "stride", or: 1), try c.padding(4), try c.sizes(5, "dilation", or: 1), try c.int(6, "groups", or: 1),
+                try c.sizes(3, "stride", or: 1), try c.padding(4), try c.sizes(5, "dilation", or: 1),
+                try c.int(6, "groups", or: 1),
                 c.bool(7, "bias", or: true), try c.paddingMode(8, "padding_mode"), o.dtype)
             return GoldenModule(layer, parameters: ["weight": layer.weight, "bias": layer.bias])
         }
@@ -127,7 +130,8 @@ extension ModuleTable {
         "GroupNorm": { o in
             try o.allow("num_groups", "num_channels", "eps", "affine", "bias")
             let layer = GroupNorm(
-                groups: try o.call.int(0, "num_groups"), try o.call.int(1, "num_channels"), eps: try o.call.double(2, "eps", or: 1e-5),
+                groups: try o.call.int(0, "num_groups"), try o.call.int(1, "num_channels"),
+                eps: try o.call.double(2, "eps", or: 1e-5),
                 affine: o.call.bool(3, "affine", or: true), bias: o.call.bool(4, "bias", or: true), dtype: o.dtype)
             return GoldenModule(layer, parameters: ["weight": layer.weight, "bias": layer.bias])
         },
@@ -158,11 +162,14 @@ extension ModuleTable {
         "ChannelShuffle": { o in GoldenModule(ChannelShuffle(try o.call.int(0, "groups"))) },
         "Upsample": { o in
             try o.allow("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor")
-            guard let mode = InterpolationMode(rawValue: o.call.string(2, "mode", or: "nearest")) else { throw Unsupported("mode") }
+            guard let mode = InterpolationMode(rawValue: o.call.string(2, "mode", or: "nearest")) else {
+                throw Unsupported("mode")
+            }
             return GoldenModule(
                 Upsample(
                     size: try o.call.sizes(0, "size"), scaleFactor: try o.call.doubles(1, "scale_factor"), mode: mode,
-                    alignCorners: o.call.bool(3, "align_corners"), recomputeScaleFactor: o.call.bool(4, "recompute_scale_factor")))
+                    alignCorners: o.call.bool(3, "align_corners"), recomputeScaleFactor: o.call.bool(4, "recompute_scale_factor"))
+            )
         },
     ]
 }

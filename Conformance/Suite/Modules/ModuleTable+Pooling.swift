@@ -1,9 +1,10 @@
 import Tapestry
 
 extension ModuleTable {
-    private typealias Pool = @Sendable (SpatialSizes, SpatialSizes?, SpatialSizes, SpatialSizes, Bool) -> (
-        any Layer, (Tensor) -> (values: Tensor, indices: Tensor)
-    )
+    private typealias Pool =
+        @Sendable (SpatialSizes, SpatialSizes?, SpatialSizes, SpatialSizes, Bool) -> (
+            any Layer, (Tensor) -> (values: Tensor, indices: Tensor)
+        )
 
     private static func maxPool(_ make: @escaping Pool) -> Maker {
         { o in

@@ -29,7 +29,8 @@ extension ModuleTable {
             try o.allow("normalized_shape", "eps", "elementwise_affine")
             let standard = o.dtype == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne)
             let layer = RMSNorm(
-                try shape(o), eps: try o.call.double(1, "eps", or: standard), affine: o.call.bool(2, "elementwise_affine", or: true),
+                try shape(o), eps: try o.call.double(1, "eps", or: standard),
+                affine: o.call.bool(2, "elementwise_affine", or: true),
                 dtype: o.dtype)
             return GoldenModule(layer, parameters: ["weight": layer.weight])
         },
@@ -56,7 +57,8 @@ extension ModuleTable {
         }
     }
 
-    private static func withNumber(_ name: String, _ standard: Double, _ make: @escaping @Sendable (Double) -> any Layer) -> Maker {
+    private static func withNumber(_ name: String, _ standard: Double, _ make: @escaping @Sendable (Double) -> any Layer) -> Maker
+    {
         { o in
             try o.allow(name, "inplace")
             return GoldenModule(make(try o.call.double(0, name, or: standard)))

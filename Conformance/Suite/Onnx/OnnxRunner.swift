@@ -15,11 +15,20 @@ enum OnnxRunner {
 
     static func graph(_ item: [String: Any], _ file: GoldenFile) throws -> String? {
         var edges: [String: OnnxValue] = [:]
+        let nodes = item["nodes"] as? [[String: Any]] ?? []
+        let isTrained = nodes.contains { $0["op"] as? String == "Gradient" }
         for key in ["initializers", "graph_inputs"] {
-            for (name, any) in item[key] as? [String: Any] ?? [:] { edges[name] = try value(any, file) }
+            for (name, any) in item[key] as? [String: Any] ?? [:] {
+                edges[name] = try value(any, file)
+                if isTrained, case .tensor(let x, nil) = edges[name], x.dtype.isDifferentiable { edges[name] = .tensor(x.asLeaf()) }
+            }
         }
-        for node in item["nodes"] as? [[String: Any]] ?? [] {
+        for node in nodes {
             let names = node["outputs"] as? [String] ?? []
+            if node["op"] as? String == "Gradient" {
+                for (name, gradient) in zip(names, try gradients(node, edges, file)) { edges[name] = .tensor(gradient) }
+                continue
+            }
             let inputs = try (node["inputs"] as? [String] ?? []).map { name in
                 if name.isEmpty { return OnnxValue.none }
                 guard let value = edges[name] else { throw GoldenError("nothing gives \(name)") }
@@ -32,6 +41,25 @@ enum OnnxRunner {
             if let wrong = try problem([edges[name] ?? .none], 0, expected, item, file) { return "output \(name): \(wrong)" }
         }
         return nil
+    }
+
+    /// The node that asks for derivatives of one edge's sum by others.
+    private static func gradients(_ node: [String: Any], _ edges: [String: OnnxValue], _ file: GoldenFile) throws -> [Tensor] {
+        let attributes = try (node["attributes"] as? [String: Any] ?? [:]).mapValues { try file.value($0) }
+        func edge(_ name: String) throws -> Tensor {
+            guard case .tensor(let x, _) = edges[name] ?? .none else { throw GoldenError("Gradient: \(name) is no tensor") }
+            return x
+        }
+        guard case .string(let root) = attributes["y"] ?? .none, case .list(let list) = attributes["xs"] ?? .none else {
+            throw GoldenError("Gradient without xs or y")
+        }
+        let y = try edge(root)
+        let xs = try list.map { name in
+            guard case .string(let name) = name else { throw GoldenError("Gradient by no name") }
+            return try edge(name)
+        }
+        let found = Tapestry.gradients(of: [y], withRespectTo: xs, gradients: [Tensor(onesLike: y)], retainGraph: true)
+        return zip(found, xs).map { $0 ?? Tensor(zerosLike: $1) }
     }
 
     private static func opsets(_ item: [String: Any]) -> [String: Int] { item["opset"] as? [String: Int] ?? [:] }

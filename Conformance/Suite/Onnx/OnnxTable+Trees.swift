@@ -11,6 +11,7 @@ extension OnnxTable {
             guard try call.int("post_transform", or: 0) == 0 else { throw Unsupported("TreeEnsemble with a transform") }
             return Tensor(scores, shape: [rows.count, forest.targets], dtype: x.dtype)
         },
+        "TfIdfVectorizer": { try weighedGrams($0) },
         "LabelEncoder": { call in
             let x = try call.x()
             let keys = try call.tensor("keys_tensor")?.scalars(Double.self) ?? call.doubles("keys_floats") ?? call.ints("keys_int64s")?.map { Double($0) }
@@ -30,6 +31,38 @@ extension OnnxTable {
             return Tensor(found, shape: x.shape, dtype: values.dtype)
         },
     ]
+
+    /// How often each n-gram of a pool occurs, with up to so many places left out between its parts.
+    private static func weighedGrams(_ call: OnnxCall) throws -> Tensor {
+        guard let pool = try call.ints("pool_int64s") else { throw Unsupported("TfIdfVectorizer of text") }
+        let x = try call.x(), rows = (x.rank == 1 ? x.unsqueezed(0) : x).matrix(Int.self)
+        let starts = try call.ints("ngram_counts") ?? [], columns = try call.ints("ngram_indexes") ?? []
+        let mode = try call.string("mode", or: "TF"), skips = try call.int("max_skip_count", or: 0)
+        let lengths = try call.int("min_gram_length", or: 1)...(try call.int("max_gram_length", or: 1))
+        var places: [[Int]: Int] = [:]
+        for (i, start) in starts.enumerated() {
+            let end = i + 1 < starts.count ? starts[i + 1] : pool.count
+            for first in stride(from: start, to: end, by: i + 1) { places[Array(pool[first..<first + i + 1])] = places.count }
+        }
+        let width = (columns.max() ?? -1) + 1
+        var counts = [Double](repeating: 0, count: rows.count * width)
+        for (r, row) in rows.enumerated() {
+            for length in lengths {
+                // One place alone has nothing to skip.
+                for step in 1...(length == 1 ? 1 : skips + 1) {
+                    for first in 0..<Swift.max(row.count - (length - 1) * step, 0) {
+                        let gram = (0..<length).map { row[first + $0 * step] }
+                        if let place = places[gram] { counts[r * width + columns[place]] += 1 }
+                    }
+                }
+            }
+        }
+        let factors = try call.doubles("weights") ?? columns.map { _ in 1 }
+        var weights = [Double](repeating: 1, count: width)
+        for (place, column) in columns.enumerated() where mode != "TF" { weights[column] = factors[place] }
+        let values = counts.enumerated().map { i, n in (mode == "IDF" ? Swift.min(n, 1) : n) * weights[i % width] }
+        return Tensor(values, shape: x.rank == 1 ? [width] : [rows.count, width], dtype: .float32)
+    }
 }
 
 /// A forest in ONNX's lists of nodes.

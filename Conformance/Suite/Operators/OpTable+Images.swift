@@ -73,8 +73,10 @@ extension OpTable {
             let x = try call.tensor(0), eps = try call.double(7, "eps", or: 1e-5), empty = Tensor(zeros: [0], dtype: x.dtype)
             let weight = try call.optionalTensor(1, "weight"), bias = try call.optionalTensor(2, "bias")
             if call.bool(5, "training") {
-                let (y, mean, variance) = batchNormWithStatistics(x, weight: weight, bias: bias, eps: eps)
-                return [y, mean, rsqrt(variance + eps)]
+                let y = batchNormWithStatistics(x, weight: weight, bias: bias, eps: eps).output
+                // The statistics have gradients of their own.
+                let axes = Axes([0] + Array(2..<x.rank))
+                return [y, x.mean(axes), rsqrt(x.variance(axes, correction: 0) + eps)]
             }
             let mean = try call.tensor(3, "running_mean"), variance = try call.tensor(4, "running_var")
             return [batchNorm(x, mean: mean, variance: variance, weight: weight, bias: bias, eps: eps), empty, empty]
@@ -88,11 +90,13 @@ extension OpTable {
             ]
         },
         "native_group_norm": { call in
-            let eps = try call.double(7, "eps", or: 1e-5)
-            let (y, mean, variance) = groupNormWithStatistics(
-                try call.tensor(0), groups: try call.int(6, "group"), weight: try call.optionalTensor(1, "weight"),
-                bias: try call.optionalTensor(2, "bias"), eps: eps)
-            return [y, mean, rsqrt(variance + eps)]
+            let x = try call.tensor(0), eps = try call.double(7, "eps", or: 1e-5), groups = try call.int(6, "group")
+            let y = groupNorm(
+                x, groups: groups, weight: try call.optionalTensor(1, "weight"), bias: try call.optionalTensor(2, "bias"),
+                eps: eps)
+            // The statistics have gradients of their own.
+            let flat = x.reshaped([x.shape[0], groups, -1])
+            return [y, flat.mean(-1), rsqrt(flat.variance(-1, correction: 0) + eps)]
         },
         "nn.functional.instance_norm": { call in
             try call.allow("running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum", "eps")
@@ -126,7 +130,7 @@ extension OpTable {
             let y = layerNorm(
                 x, normalizedShape: shape, weight: try call.optionalTensor(2, "weight"), bias: try call.optionalTensor(3, "bias"),
                 eps: eps)
-            let axes = Axes(Array((x.rank - shape.count)..<x.rank)), values = x.detached()
+            let axes = Axes(Array((x.rank - shape.count)..<x.rank)), values = x
             let variance = values.variance(axes, correction: 0, keepDims: true)
             return [y, values.mean(axes, keepDims: true), rsqrt(variance + eps)]
         },

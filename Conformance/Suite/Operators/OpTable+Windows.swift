@@ -87,7 +87,8 @@ extension GoldenCall {
 
 extension OpTable {
     typealias Convolve = @Sendable (Tensor, Tensor, Tensor?, SpatialSizes, ConvolutionPadding, SpatialSizes, Int) -> Tensor
-    typealias ConvolveTransposed = @Sendable (Tensor, Tensor, Tensor?, SpatialSizes, SpatialSizes, SpatialSizes, Int, SpatialSizes)
+    typealias ConvolveTransposed =
+        @Sendable (Tensor, Tensor, Tensor?, SpatialSizes, SpatialSizes, SpatialSizes, Int, SpatialSizes)
         -> Tensor
 
     private static func convolution(_ f: @escaping Convolve) -> Function {
@@ -242,7 +243,8 @@ extension OpTable {
             try call.allow("kernel_size", "dilation", "padding", "stride")
             return [
                 unfold(
-                    try call.tensor(0), kernelSize: try call.needed(1, "kernel_size"), dilation: try call.sizes(2, "dilation", or: 1),
+                    try call.tensor(0), kernelSize: try call.needed(1, "kernel_size"),
+                    dilation: try call.sizes(2, "dilation", or: 1),
                     padding: try call.sizes(3, "padding", or: 0), stride: try call.sizes(4, "stride", or: 1))
             ]
         },

@@ -59,6 +59,9 @@ enum OperatorRunner {
             let z = try file.tensor(wanted[k]["grad"])
             let type = inputs[k].dtype
             if let wrong = mismatch(g ?? Tensor(zerosLike: inputs[k]), z, .standard(type, .gradients)) {
+                if type.real == .float32, try isRounding(item, file, paths[k], g, z) {
+                    throw Unsupported("a float32 gradient that PyTorch's own rounding spoils")
+                }
                 return "gradient of \(paths[k]): \(wrong)"
             }
         }
@@ -101,6 +104,45 @@ enum OperatorRunner {
             return nil
         }
         return "was not refused (PyTorch: \(item["error_regex"] ?? "an error"))"
+    }
+
+    /// Whether our gradient in single precision is the right one, the golden one off by a little: ours agrees with the same call in
+    /// double precision, and that with the golden one to a hundred times the tolerance.
+    private static func isRounding(
+        _ item: [String: Any], _ file: GoldenFile, _ path: String, _ ours: Tensor?, _ theirs: Tensor
+    ) throws -> Bool {
+        guard let ours, let gradient = item["grad"] as? [String: Any] else { return false }
+        func widened(_ value: GoldenValue) -> GoldenValue {
+            switch value {
+            case .tensor(let t) where t.dtype.real == .float32:
+                let wide = t.detached().to(t.dtype.isComplex ? .complex128 : .float64)
+                return .tensor(t.requiresGrad ? wide.asLeaf() : wide)
+            case .list(let list): return .list(list.map(widened))
+            default: return value
+            }
+        }
+        let arguments = try (item["args"] as! [Any]).enumerated().map {
+            widened(try file.value($1, path: "args.\($0)", leaves: [path]))
+        }
+        var named: [String: GoldenValue] = [:]
+        for (key, value) in item["kwargs"] as! [String: Any] {
+            named[key] = widened(try file.value(value, path: "kwargs.\(key)", leaves: [path]))
+        }
+        let outputs = try OpTable.function(item)(GoldenCall(arguments, named, tuples: tuples(item)))
+        var roots: [Tensor] = []
+        var cotangents: [Tensor] = []
+        for (y, v) in zip(outputs, gradient["cotangents"] as! [Any]) {
+            if case .tensor(let v) = try file.value(v), y.requiresGrad {
+                roots.append(y)
+                cotangents.append(v.to(y.dtype))
+            }
+        }
+        guard let exact = gradients(of: roots, withRespectTo: [find(path, arguments, named)], gradients: cotangents)[0] else {
+            return false
+        }
+        let close = Tolerance.standard(ours.dtype, .gradients)
+        let rough = Tolerance(relative: 100 * close.relative, absolute: 100 * close.absolute)
+        return mismatch(ours, exact, close, anyType: true) == nil && mismatch(exact, theirs, rough, anyType: true) == nil
     }
 
     /// Whether places that differ name elements that are equal.

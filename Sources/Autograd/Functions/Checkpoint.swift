@@ -16,6 +16,7 @@ public func checkpoint(_ body: @escaping () -> [Tensor]) -> [Tensor] {
     // A first, recorded run shows where gradients will go: to the nodes that were there before it. Its graph is dropped.
     let start = tapePosition()
     let outputs = body()
+    if outputs.contains(where: \.isBatched) { return outputs }
     let boundary = edgesOut(of: outputs, builtSince: start)
     if boundary.isEmpty { return outputs }
     let inputs = boundary.map { edge in

@@ -48,6 +48,7 @@ extension DifferentiableFunction {
 
     /// Calls the function on any number of inputs and records it. Traps if it gives no output.
     public func apply(_ inputs: [Tensor]) -> [Tensor] {
+        if inputs.contains(where: \.isBatched) { return loopOverExamples(name, inputs) { apply($0) } }
         let context = FunctionContext(needsGradient: inputs.map(\.requiresGrad))
         let outputs = withoutGrad { forward(inputs, context) }
         if outputs.isEmpty { fail(name, "gave no output") }

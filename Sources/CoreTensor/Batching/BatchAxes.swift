@@ -115,7 +115,7 @@ func liftedTogether(_ inputs: [Tensor], _ body: (_ plain: [Tensor], _ hidden: In
 
 /// The last resort for an operation without a batched form: one call per example, and the results stacked.
 @inline(never)
-func loopedAll(_ operation: String, _ inputs: [Tensor], _ body: ([Tensor]) -> [Tensor]) -> [Tensor] {
+public func loopOverExamples(_ operation: String, _ inputs: [Tensor], _ body: ([Tensor]) -> [Tensor]) -> [Tensor] {
     if ThreadLocal.current.batchFallbacks != nil { ThreadLocal.current.batchFallbacks![operation, default: 0] += 1 }
     let level = unionOfLevels(inputs)[0]
     let size = sizesOfLevels([level], inputs)[0]
@@ -124,12 +124,12 @@ func loopedAll(_ operation: String, _ inputs: [Tensor], _ body: ([Tensor]) -> [T
         let examples = zip(inputs, shown).map { plain, revealed in
             revealed.map { $0.slice([.at(i)]) } ?? plain
         }
-        return examples.contains(where: \.isBatched) ? loopedAll(operation, examples, body) : body(examples)
+        return examples.contains(where: \.isBatched) ? loopOverExamples(operation, examples, body) : body(examples)
     }
     guard let first = results.first else { fail(operation, "vmap over no examples needs a batched form, which it lacks") }
     return first.indices.map { k in stack(results.map { $0[k] }).concealing(0, as: level) }
 }
 
 func looped(_ operation: String, _ inputs: [Tensor], _ body: ([Tensor]) -> Tensor) -> Tensor {
-    loopedAll(operation, inputs) { [body($0)] }[0]
+    loopOverExamples(operation, inputs) { [body($0)] }[0]
 }

@@ -173,7 +173,9 @@ public final class Softmin: Module, Layer {
 public final class Softmax2d: Module, Layer {
     /// The shape stays. Traps on other ranks.
     public func callAsFunction(_ x: Tensor) -> Tensor {
-        if x.rank != 3 && x.rank != 4 { fail("Softmax2d", "an input of shape \(x.shape); needs [batch, channels, height, width]") }
+        if x.rank != 3 && x.rank != 4 {
+            fail("Softmax2d", "an input of shape \(x.shape); needs [batch, channels, height, width]")
+        }
         return softmax(x, axis: -3)
     }
 }

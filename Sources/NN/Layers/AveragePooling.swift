@@ -84,7 +84,8 @@ public final class AvgPool2d: Module, Layer {
     /// `[batch, channels, ...]` (or without batch) gives the means.
     public func callAsFunction(_ x: Tensor) -> Tensor {
         avgPool2d(
-            x, kernelSize: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode, countIncludePad: countIncludePad, divisorOverride: divisorOverride)
+            x, kernelSize: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode, countIncludePad: countIncludePad,
+            divisorOverride: divisorOverride)
     }
 }
 
@@ -142,7 +143,8 @@ public final class AvgPool3d: Module, Layer {
     /// `[batch, channels, ...]` (or without batch) gives the means.
     public func callAsFunction(_ x: Tensor) -> Tensor {
         avgPool3d(
-            x, kernelSize: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode, countIncludePad: countIncludePad, divisorOverride: divisorOverride)
+            x, kernelSize: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode, countIncludePad: countIncludePad,
+            divisorOverride: divisorOverride)
     }
 }
 

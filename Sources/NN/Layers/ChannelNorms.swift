@@ -64,7 +64,8 @@ public class BatchNorm: RunningNorm, Layer {
         bias: Bool = true, dtype: DType = .float32
     ) {
         super.init(
-            channels: channels, eps: eps, momentum: momentum, affine: affine, tracksStatistics: tracksStatistics, bias: bias, dtype: dtype)
+            channels: channels, eps: eps, momentum: momentum, affine: affine, tracksStatistics: tracksStatistics, bias: bias,
+            dtype: dtype)
     }
 
     /// `[batch, channels, ...]` to the same shape. In training by the batch's statistics, towards which the running ones move; in
@@ -111,14 +112,17 @@ public class InstanceNorm: RunningNorm, Layer {
         bias: Bool = true, dtype: DType = .float32
     ) {
         super.init(
-            channels: channels, eps: eps, momentum: momentum, affine: affine, tracksStatistics: tracksStatistics, bias: bias, dtype: dtype)
+            channels: channels, eps: eps, momentum: momentum, affine: affine, tracksStatistics: tracksStatistics, bias: bias,
+            dtype: dtype)
     }
 
     /// `[batch, channels, ...]` (or without batch) to the same shape, each sample and channel by itself.
     public func callAsFunction(_ x: Tensor) -> Tensor {
         let isSingle = x.rank == spatialRank + 1
         if !isSingle && x.rank != spatialRank + 2 || x.shape[isSingle ? 0 : 1] != channels {
-            fail("\(type(of: self))", "an input of shape \(x.shape); needs \(channels) channels with \(spatialRank) axes of places")
+            fail(
+                "\(type(of: self))", "an input of shape \(x.shape); needs \(channels) channels with \(spatialRank) axes of places"
+            )
         }
         var statistics = running
         let y = instanceNorm(

@@ -78,7 +78,8 @@ public final class Conv1d: Convolution {
     /// A layer from `inputs` to `outputs` channels. Traps if the groups do not divide both.
     public init(
         _ inputs: Int, _ outputs: Int, kernelSize: SpatialSizes, stride: SpatialSizes = 1, padding: ConvolutionPadding = 0,
-        dilation: SpatialSizes = 1, groups: Int = 1, bias: Bool = true, paddingMode: PaddingMode = .zeros, dtype: DType = .float32,
+        dilation: SpatialSizes = 1, groups: Int = 1, bias: Bool = true, paddingMode: PaddingMode = .zeros,
+        dtype: DType = .float32,
         generator: RandomGenerator = .default
     ) {
         super.init(
@@ -92,7 +93,8 @@ public final class Conv2d: Convolution {
     /// A layer from `inputs` to `outputs` channels. Traps if the groups do not divide both.
     public init(
         _ inputs: Int, _ outputs: Int, kernelSize: SpatialSizes, stride: SpatialSizes = 1, padding: ConvolutionPadding = 0,
-        dilation: SpatialSizes = 1, groups: Int = 1, bias: Bool = true, paddingMode: PaddingMode = .zeros, dtype: DType = .float32,
+        dilation: SpatialSizes = 1, groups: Int = 1, bias: Bool = true, paddingMode: PaddingMode = .zeros,
+        dtype: DType = .float32,
         generator: RandomGenerator = .default
     ) {
         super.init(
@@ -106,7 +108,8 @@ public final class Conv3d: Convolution {
     /// A layer from `inputs` to `outputs` channels. Traps if the groups do not divide both.
     public init(
         _ inputs: Int, _ outputs: Int, kernelSize: SpatialSizes, stride: SpatialSizes = 1, padding: ConvolutionPadding = 0,
-        dilation: SpatialSizes = 1, groups: Int = 1, bias: Bool = true, paddingMode: PaddingMode = .zeros, dtype: DType = .float32,
+        dilation: SpatialSizes = 1, groups: Int = 1, bias: Bool = true, paddingMode: PaddingMode = .zeros,
+        dtype: DType = .float32,
         generator: RandomGenerator = .default
     ) {
         super.init(
@@ -159,7 +162,9 @@ public class TransposedConvolution: Module, WeightedLayer {
     /// With an output of exactly `outputSize` places per axis, in place of `outputPadding`. Traps if no output padding gives that.
     public func callAsFunction(_ x: Tensor, outputSize: [Int]) -> Tensor {
         let name = "\(type(of: self))", rank = weight.shape.count - 2
-        if outputSize.count != rank || x.rank <= rank { fail(name, "an output size \(outputSize) for an input of shape \(x.shape)") }
+        if outputSize.count != rank || x.rank <= rank {
+            fail(name, "an output size \(outputSize) for an input of shape \(x.shape)")
+        }
         let stride = stride.expanded(name, "stride", rank: rank, atLeast: 1)
         let padding = padding.expanded(name, "padding", rank: rank, atLeast: 0)
         let dilation = dilation.expanded(name, "dilation", rank: rank, atLeast: 1)
@@ -168,7 +173,9 @@ public class TransposedConvolution: Module, WeightedLayer {
             let smallest = (x.shape[x.rank - rank + i] - 1) * stride[i] - 2 * padding[i] + reach
             return outputSize[i] - smallest
         }
-        if extra.contains(where: { $0 < 0 }) { fail(name, "an output of \(outputSize) is too small for an input of shape \(x.shape)") }
+        if extra.contains(where: { $0 < 0 }) {
+            fail(name, "an output of \(outputSize) is too small for an input of shape \(x.shape)")
+        }
         return apply(x, weight.value, SpatialSizes(extra))
     }
 

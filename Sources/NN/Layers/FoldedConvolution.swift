@@ -8,7 +8,9 @@ extension Convolution {
     public func folded(with norm: BatchNorm) -> (weight: Tensor, bias: Tensor) {
         let w = weight.value.detached()
         guard let running = norm.running, running.mean.shape == [w.shape[0]] else {
-            fail("folded", "a normalisation of \(norm.channels) channels after \(w.shape[0]) outputs; needs running statistics of as many")
+            fail(
+                "folded",
+                "a normalisation of \(norm.channels) channels after \(w.shape[0]) outputs; needs running statistics of as many")
         }
         let scale = (norm.weight?.value.detached() ?? Tensor(onesLike: running.mean)) / sqrt(running.variance + norm.eps)
         let shift = (bias?.value.detached() ?? Tensor(zerosLike: running.mean)) - running.mean

@@ -13,7 +13,8 @@ public final class MaxPool1d: Module, Layer {
 
     /// Windows of `kernelSize`, side by side unless `stride` says otherwise.
     public init(
-        kernelSize: SpatialSizes, stride: SpatialSizes? = nil, padding: SpatialSizes = 0, dilation: SpatialSizes = 1, ceilMode: Bool = false
+        kernelSize: SpatialSizes, stride: SpatialSizes? = nil, padding: SpatialSizes = 0, dilation: SpatialSizes = 1,
+        ceilMode: Bool = false
     ) {
         self.kernelSize = kernelSize
         self.stride = stride
@@ -47,7 +48,8 @@ public final class MaxPool2d: Module, Layer {
 
     /// Windows of `kernelSize`, side by side unless `stride` says otherwise.
     public init(
-        kernelSize: SpatialSizes, stride: SpatialSizes? = nil, padding: SpatialSizes = 0, dilation: SpatialSizes = 1, ceilMode: Bool = false
+        kernelSize: SpatialSizes, stride: SpatialSizes? = nil, padding: SpatialSizes = 0, dilation: SpatialSizes = 1,
+        ceilMode: Bool = false
     ) {
         self.kernelSize = kernelSize
         self.stride = stride
@@ -81,7 +83,8 @@ public final class MaxPool3d: Module, Layer {
 
     /// Windows of `kernelSize`, side by side unless `stride` says otherwise.
     public init(
-        kernelSize: SpatialSizes, stride: SpatialSizes? = nil, padding: SpatialSizes = 0, dilation: SpatialSizes = 1, ceilMode: Bool = false
+        kernelSize: SpatialSizes, stride: SpatialSizes? = nil, padding: SpatialSizes = 0, dilation: SpatialSizes = 1,
+        ceilMode: Bool = false
     ) {
         self.kernelSize = kernelSize
         self.stride = stride

@@ -17,7 +17,9 @@ public class PaddingLayer: Module, Layer {
     /// `[batch, channels, ...]` (or without batch) with longer last axes.
     public final func callAsFunction(_ x: Tensor) -> Tensor {
         if x.rank != spatialRank + 1 && x.rank != spatialRank + 2 {
-            fail("\(type(of: self))", "an input of shape \(x.shape); needs [batch, channels, \(spatialRank) axes] or without batch")
+            fail(
+                "\(type(of: self))", "an input of shape \(x.shape); needs [batch, channels, \(spatialRank) axes] or without batch"
+            )
         }
         return x.padded(padding, mode: mode)
     }

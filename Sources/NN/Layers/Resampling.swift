@@ -26,7 +26,8 @@ public final class Upsample: Module, Layer {
     /// `[batch, channels, 1 to 3 axes]` gives `[batch, channels, size...]`.
     public func callAsFunction(_ x: Tensor) -> Tensor {
         interpolate(
-            x, size: size, scaleFactor: scaleFactor, mode: mode, alignCorners: alignCorners, recomputeScaleFactor: recomputeScaleFactor)
+            x, size: size, scaleFactor: scaleFactor, mode: mode, alignCorners: alignCorners,
+            recomputeScaleFactor: recomputeScaleFactor)
     }
 }
 
@@ -83,7 +84,8 @@ public final class Fold: Module, Layer {
     public let outputSize, kernelSize, dilation, padding, stride: SpatialSizes
     /// Blocks of `kernelSize` in an output of `outputSize`.
     public init(
-        outputSize: SpatialSizes, kernelSize: SpatialSizes, dilation: SpatialSizes = 1, padding: SpatialSizes = 0, stride: SpatialSizes = 1
+        outputSize: SpatialSizes, kernelSize: SpatialSizes, dilation: SpatialSizes = 1, padding: SpatialSizes = 0,
+        stride: SpatialSizes = 1
     ) {
         self.outputSize = outputSize
         self.kernelSize = kernelSize

@@ -16,8 +16,16 @@ import Testing
         try check("modules", atLeast: 4) { ($0["module"] as? String ?? "").hasSuffix("Loss") }
     }
 
+    /// Layers: outputs, running statistics, gradients of inputs and parameters.
+    @Test func modules() throws {
+        try check("modules", atLeast: 30) { !($0["module"] as? String ?? "").hasSuffix("Loss") }
+    }
+
     /// Learning rates and momenta of every step.
     @Test func schedules() throws { try check("sched", atLeast: 13) }
+
+    /// ONNX's backend tests: operators with their attributes, and small graphs.
+    @Test func onnx() throws { try check("onnx_nodes", atLeast: 100) }
 
     private func check(_ suite: String, atLeast count: Int, where picks: @escaping ([String: Any]) -> Bool = { _ in true }) throws
     {

@@ -3,10 +3,19 @@ import TestSupport
 
 /// Every operation, by family. A new operation adds its row here and gets every check of ``OpCatalogTests``.
 enum OpCatalog {
-    static let rows: [OpRow] =
-        unary + activations + binary + logic + reductions + shapes + indexing + products + normalizations + losses
-        + elementLosses + rowLosses + linearAlgebra + fourier + special + moreActivations + moreBinary + integers + complexNumbers
-        + rearranging + scans + sorting + statistics + distances + scattering + contractions
+    static let rows: [OpRow] = families.flatMap(\.rows)
+
+    /// The rows by the kind of operation, as `Documentation/Operations.md` lists them.
+    static let families: [(title: String, rows: [OpRow])] = [
+        ("Elementwise functions", unary + special), ("Activations", activations + moreActivations),
+        ("Functions of two operands", binary + moreBinary + integers), ("Comparison, logic and choice", logic),
+        ("Complex numbers", complexNumbers), ("Reductions", reductions), ("Scans", scans), ("Sorting and searching", sorting),
+        ("Statistics", statistics), ("Distances and similarities", distances), ("Shape", shapes + rearranging + blocks),
+        ("Indexing", indexing + indexTuples), ("Scattering", scattering), ("Products and contractions", products + contractions),
+        ("Linear algebra", linearAlgebra), ("Fourier transforms", fourier + shortTime), ("Normalisation", normalizations + channelNorms),
+        ("Convolution", convolutions + deformable), ("Pooling", pooling), ("Resampling", resampling), ("Detection", detection),
+        ("Losses", losses + elementLosses + rowLosses),
+    ]
 
     /// Shapes for anything elementwise: a matrix, a scalar, empty ones, and one longer than a vector register.
     static let plainShapes: [[Int]] = [[2, 3], [], [0], [2, 0, 3], [37]]

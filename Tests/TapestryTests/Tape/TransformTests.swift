@@ -63,4 +63,91 @@ import Testing
         #expect(grad(of: { _ in Tensor(1.0, dtype: .float64) })(x).isEqual(to: Tensor(zerosLike: x)))
         #expect(jvp({ _ in Tensor(1.0, dtype: .float64) }, x, tangent: x).tangent.item(Double.self) == 0)
     }
+
+    private func vectorField(_ v: Tensor) -> Tensor { stack([v[0] * v[1], sin(v[2]), (v * v).sum(), exp(v[0]) / v[1]]) }
+
+    @Test func forwardAndReverseJacobiansAgree() {
+        let forward = jacfwd(of: vectorField)(x), reverse = jacrev(of: vectorField)(x)
+        #expect(forward.shape == [4, 3] && forward.isClose(to: reverse, rtol: 1e-12, atol: 1e-12))
+        let w = Tensor(uniform: [3, 3], dtype: .float64, generator: RandomGenerator(seed: 1))
+        func g(_ v: Tensor) -> Tensor { tanh(w • v) }
+        #expect(jacfwd(of: g)(x).isClose(to: jacrev(of: g)(x), rtol: 1e-12, atol: 1e-12))
+        // diag(1 - tanh²) W
+        #expect(jacrev(of: g)(x).isClose(to: (1 - square(tanh(w • x))).unsqueezed(1) * w, rtol: 1e-12))
+    }
+
+    /// The Hessian of ½ xᵀ A x + bᵀ x is A, in every order of the modes.
+    @Test func hessiansOfAQuadratic() {
+        let m = Tensor(uniform: [3, 3], dtype: .float64, generator: RandomGenerator(seed: 2))
+        let a = m + m.T, b = Tensor([1.0, 2, 3], dtype: .float64)
+        func f(_ v: Tensor) -> Tensor { 0.5 * (v * (a • v)).sum() + (b * v).sum() }
+        for h in [
+            hessian(of: f)(x), jacfwd(of: jacrev(of: f))(x), jacrev(of: jacfwd(of: f))(x), jacfwd(of: jacfwd(of: f))(x),
+            jacfwd(of: grad(of: f))(x),
+        ] {
+            #expect(h.isClose(to: a, rtol: 1e-11, atol: 1e-11))
+        }
+        let v = Tensor([0.5, -1, 2], dtype: .float64)
+        #expect(hvp(f, x, v).isClose(to: a • v, rtol: 1e-11))
+        let (value, push) = linearize(f, x)
+        #expect(value.isClose(to: f(x)) && push(v).isClose(to: ((a • x + b) * v).sum(), rtol: 1e-12))
+        #expect(push(v * 2).isClose(to: 2 * push(v), rtol: 1e-12))
+    }
+
+    /// Per-example gradients, three ways.
+    @Test func vmapOfGradients() {
+        let w = Tensor(uniform: [3], dtype: .float64, generator: RandomGenerator(seed: 3))
+        let data = Tensor(normal: [5, 3], dtype: .float64, generator: RandomGenerator(seed: 4))
+        func loss(_ w: Tensor, _ x: Tensor) -> Tensor { square(tanh((w * x).sum()) - 0.5) }
+        let each = vmap({ x in grad(of: { w in loss(w, x) })(w) })(data)
+        let loop = stack((0..<5).map { i in grad(of: { w in loss(w, data[i]) })(w) })
+        #expect(each.isClose(to: loop, rtol: 1e-12))
+        // The gradient of the sum is the sum of the gradients.
+        let whole = grad(of: { w in vmap({ x in loss(w, x) })(data).sum() })(w)
+        #expect(whole.isClose(to: loop.sum(0), rtol: 1e-12))
+        // and of each output by the captured weights: the Jacobian
+        let rows = jacrev(of: { w in vmap({ x in loss(w, x) })(data) })(w)
+        #expect(rows.isClose(to: loop, rtol: 1e-12))
+        let second = vmap({ x in hessian(of: { w in loss(w, x) })(w) })(data)
+        #expect(
+            second.isClose(to: stack((0..<5).map { i in hessian(of: { w in loss(w, data[i]) })(w) }), rtol: 1e-10, atol: 1e-12))
+        let mixed = vmap({ x in jvp({ w in loss(w, x) }, w, tangent: x).tangent })(data)
+        #expect(mixed.isClose(to: (loop * data).sum(1), rtol: 1e-12))
+    }
+
+    @Test func nestedVmap() {
+        let a = Tensor(normal: [4, 3], dtype: .float64, generator: RandomGenerator(seed: 5))
+        let b = Tensor(normal: [5, 3], dtype: .float64, generator: RandomGenerator(seed: 6))
+        let products = vmap({ x in vmap({ y in dot(x, y) })(b) })(a)
+        #expect(products.isClose(to: a • b.T, rtol: 1e-12))
+        let turned = vmap({ y in vmap({ x in dot(x, y) }, outAxis: 0)(a) }, outAxis: 1)(b)
+        #expect(turned.isClose(to: a • b.T, rtol: 1e-12))
+        // The second axis in, the last out; an argument for all.
+        let scaled = vmap({ x, s in x * s }, inAxes: (1, nil), outAxis: -1)(a, Tensor(2.0, dtype: .float64))
+        #expect(scaled.isClose(to: a * 2))
+        // What does not depend on the example is repeated.
+        #expect(vmap({ _ in Tensor([1, 2]) })(a).shape == [4, 2])
+        let field = vmap({ (v: Tensor) -> Tensor in self.vectorField(v) })(a)
+        #expect(field.shape == [4, 4] && field[2].isClose(to: vectorField(a[2]), rtol: 1e-12))
+    }
+
+    /// Jacobians of functions that are themselves batched, and batches of Jacobians.
+    @Test func jacobiansInsideVmap() {
+        let points = Tensor(normal: [4, 3], dtype: .float64, generator: RandomGenerator(seed: 7)) + 2
+        let reverse = vmap(jacrev(of: vectorField))(points), forward = vmap(jacfwd(of: vectorField))(points)
+        let loop = stack((0..<4).map { jacrev(of: vectorField)(points[$0]) })
+        #expect(reverse.isClose(to: loop, rtol: 1e-11) && forward.isClose(to: loop, rtol: 1e-11))
+    }
+
+    @Test func fallbacksAreNamed() {
+        struct Doubling: DifferentiableFunction {
+            func forward(_ x: [Tensor], _ context: FunctionContext) -> [Tensor] { [x[0] * 2] }
+            func vjp(_ g: [Tensor?], _ context: FunctionContext) -> [Tensor?] { [g[0]! * 2] }
+        }
+        var result = Tensor(0)
+        let named = batchingFallbacks { result = vmap({ Doubling().apply($0)[0] })(Tensor([[1.0, 2], [3, 4]])) }
+        #expect(result.isEqual(to: Tensor([[2.0, 4], [6, 8]])))
+        #expect(named == ["Doubling": 1])
+        #expect(batchingFallbacks { _ = vmap({ $0.sum() })(Tensor([[1.0, 2]])) }.isEmpty)
+    }
 }

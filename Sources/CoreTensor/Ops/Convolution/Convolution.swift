@@ -12,7 +12,9 @@ private func withOperands(
             "input \(x.dtype), weight \(weight.dtype)\(bias.map { ", bias \($0.dtype)" } ?? ""): needs numbers of one type")
     }
     if let bias, bias.shape != [outputs] { fail(operation, "a bias of shape \(bias.shape); needs [\(outputs)]") }
-    if x.device != weight.device { fail(operation, "an input on \(x.device) and a weight on \(weight.device); move one with to(device:)") }
+    if x.device != weight.device {
+        fail(operation, "an input on \(x.device) and a weight on \(weight.device); move one with to(device:)")
+    }
     if x.dtype.isComplex {
         func part(_ x: Tensor, _ weight: Tensor, _ bias: Tensor?) -> Tensor {
             withOperands(operation, x, weight, bias, rank: rank, outputs: outputs, body)
@@ -27,7 +29,8 @@ private func withOperands(
     return x.rank == rank + 1 ? y.squeezed(0) : y
 }
 
-private func checkShapes(_ operation: String, _ x: Tensor, _ weight: Tensor, rank: Int, groups: Int, inputs: Int, layout: String) {
+private func checkShapes(_ operation: String, _ x: Tensor, _ weight: Tensor, rank: Int, groups: Int, inputs: Int, layout: String)
+{
     if weight.rank != rank + 2 || weight.shape[2...].contains(0) {
         fail(operation, "a weight of shape \(weight.shape); needs [\(layout)] with \(rank) kernel axes")
     }
@@ -39,7 +42,9 @@ private func checkShapes(_ operation: String, _ x: Tensor, _ weight: Tensor, ran
     }
     let channels = x.shape[x.rank - rank - 1]
     if channels != inputs {
-        fail(operation, "an input of shape \(x.shape) has \(channels) channels, a weight \(weight.shape) in \(groups) groups needs \(inputs)")
+        fail(
+            operation,
+            "an input of shape \(x.shape) has \(channels) channels, a weight \(weight.shape) in \(groups) groups needs \(inputs)")
     }
 }
 
@@ -60,7 +65,8 @@ private func convolve(
         if room < 0 {
             fail(
                 operation,
-                "a kernel of \(kernel) with dilation \(dilation) is larger than the padded input (\(input), padding \(amounts[i].before))")
+                "a kernel of \(kernel) with dilation \(dilation) is larger than the padded input (\(input), padding \(amounts[i].before))"
+            )
         }
         return room / stride[i] + 1
     }

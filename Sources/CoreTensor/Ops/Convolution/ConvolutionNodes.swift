@@ -12,7 +12,8 @@ final class ConvolutionBackward: Node, @unchecked Sendable {
         switch input {
         case 0: convolutionGradInput(g, saved(1), plan, like: saved(0).shape)
         case 1: convolutionGradWeight(saved(0), g, plan, like: saved(1).shape)
-        default: g.sum(Axes([0] + Array(2..<g.rank)))
+        // First over the places, which lie together.
+        default: g.reshaped([g.shape[0], g.shape[1], g.shape[2...].reduce(1, *)]).sum(2).sum(0)
         }
     }
 }
@@ -94,7 +95,8 @@ private enum GroupPlace { case samples, weight }
 /// One of the three operations inside `vmap`. If only samples are hidden examples of, they make more samples; otherwise each example
 /// makes groups of its own.
 private func batchedConvolution(
-    _ a: Tensor, _ b: Tensor, _ plan: ConvolutionPlan, _ placeA: GroupPlace, _ placeB: GroupPlace, _ placeOut: GroupPlace, _ shape: Shape,
+    _ a: Tensor, _ b: Tensor, _ plan: ConvolutionPlan, _ placeA: GroupPlace, _ placeB: GroupPlace, _ placeOut: GroupPlace,
+    _ shape: Shape,
     _ body: (Tensor, Tensor, ConvolutionPlan, Shape) -> Tensor
 ) -> Tensor {
     var plan = plan
@@ -102,7 +104,8 @@ private func batchedConvolution(
         return a.lifted { a, hidden in
             let sizes = Array(a.shape[..<hidden]), count = sizes.reduce(1, *)
             plan.batch *= count
-            let y = body(a.reshaped([a.shape[hidden] * count] + a.shape[(hidden + 1)...]), b, plan, [shape[0] * count] + shape[1...])
+            let y = body(
+                a.reshaped([a.shape[hidden] * count] + a.shape[(hidden + 1)...]), b, plan, [shape[0] * count] + shape[1...])
             return y.reshaped(sizes + shape)
         }
     }

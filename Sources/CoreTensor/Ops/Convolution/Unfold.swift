@@ -53,7 +53,9 @@ private func blocks(
     let dilation = dilation.expanded(operation, "dilation", rank: 2, atLeast: 1)
     let output = (0..<2).map { i -> Int in
         let room = size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1
-        if room < 0 { fail(operation, "blocks of \(kernel) with dilation \(dilation) are larger than \(size) with padding \(padding)") }
+        if room < 0 {
+            fail(operation, "blocks of \(kernel) with dilation \(dilation) are larger than \(size) with padding \(padding)")
+        }
         return room / stride[i] + 1
     }
     return ConvolutionPlan(
@@ -75,7 +77,8 @@ public func unfold(
     if x.rank != 3 && x.rank != 4 { fail("unfold", "an input of shape \(x.shape); needs [batch, channels, height, width]") }
     let batched = x.rank == 3 ? x.unsqueezed(0) : x
     let plan = blocks(
-        "unfold", batch: batched.shape[0], channels: batched.shape[1], size: Array(batched.shape[2...]), kernelSize, stride, padding,
+        "unfold", batch: batched.shape[0], channels: batched.shape[1], size: Array(batched.shape[2...]), kernelSize, stride,
+        padding,
         dilation)
     let shape = [plan.batch, plan.inputs * plan.kernel.reduce(1, *), plan.output.reduce(1, *)]
     let y = unfoldColumns(batched.to(columnType("unfold", x)), plan, like: shape).to(x.dtype)
@@ -93,7 +96,9 @@ public func fold(
     let batched = x.rank == 2 ? x.unsqueezed(0) : x
     let size = outputSize.expanded("fold", "outputSize", rank: 2, atLeast: 1)
     let taps = kernelSize.expanded("fold", "kernelSize", rank: 2, atLeast: 1).reduce(1, *)
-    if batched.shape[1] % taps != 0 { fail("fold", "\(batched.shape[1]) rows are not a multiple of the \(taps) places of a block") }
+    if batched.shape[1] % taps != 0 {
+        fail("fold", "\(batched.shape[1]) rows are not a multiple of the \(taps) places of a block")
+    }
     let plan = blocks(
         "fold", batch: batched.shape[0], channels: batched.shape[1] / taps, size: size, kernelSize, stride, padding, dilation)
     let places = plan.output.reduce(1, *)

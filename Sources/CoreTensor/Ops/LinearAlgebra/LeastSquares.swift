@@ -45,7 +45,8 @@ extension LinearAlgebra {
             let empty = Tensor(zeros: [0], dtype: a.dtype.real, device: a.device)
             func part(_ i: Int) -> Tensor? { kinds.firstIndex(of: i).map { parts[$0] } }
             return LeastSquares(
-                solution: isVector ? parts[0].squeezed(-1) : parts[0], residuals: part(1) ?? empty, rank: part(2) ?? empty.to(.int64),
+                solution: isVector ? parts[0].squeezed(-1) : parts[0], residuals: part(1) ?? empty,
+                rank: part(2) ?? empty.to(.int64),
                 singularValues: part(3) ?? empty)
         }
         requireMatrices("lstsq", a)

@@ -46,6 +46,7 @@ public struct ChannelStatistics: Sendable {
 
     /// Moves by `momentum` towards the statistics of a batch with `count` values per channel; `variance` is over n.
     public mutating func update(mean: Tensor, variance: Tensor, count: Int, momentum: Double) {
+        if count == 0 { return }
         let bessel = Double(count) / Double(Swift.max(count - 1, 1))
         self.mean = self.mean * (1 - momentum) + mean.to(self.mean.dtype) * momentum
         self.variance = self.variance * (1 - momentum) + (variance * bessel).to(self.variance.dtype) * momentum

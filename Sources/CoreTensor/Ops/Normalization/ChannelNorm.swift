@@ -66,7 +66,7 @@ func channelNorm(
 ) -> (output: Tensor, mean: Tensor, variance: Tensor) {
     if [x, weight, bias, fixed?.mean, fixed?.variance].contains(where: { $0?.isBatched == true }) {
         let inputs = [x, weight, bias, fixed?.mean, fixed?.variance].compactMap { $0 }
-        let all = loopedAll(plan.groups == 0 ? "batchNorm" : "groupNorm", inputs) { parts in
+        let all = loopOverExamples(plan.groups == 0 ? "batchNorm" : "groupNorm", inputs) { parts in
             var rest = parts[1...]
             let w = weight == nil ? nil : rest.removeFirst(), b = bias == nil ? nil : rest.removeFirst()
             let statistics = fixed == nil ? nil : (mean: rest.removeFirst(), variance: rest.removeFirst())
@@ -104,7 +104,8 @@ func checkChannels(_ operation: String, _ x: Tensor, _ parameters: Tensor?...) -
     for case let parameter? in parameters where parameter.shape != [x.shape[1]] || !parameter.dtype.isFloatingPoint {
         fail(
             operation,
-            "a parameter \(parameter.dtype) of shape \(parameter.shape) does not fit an input of shape \(x.shape); needs [\(x.shape[1])]")
+            "a parameter \(parameter.dtype) of shape \(parameter.shape) does not fit an input of shape \(x.shape); needs [\(x.shape[1])]"
+        )
     }
     return x.dtype == .float64 ? .float64 : .float32
 }

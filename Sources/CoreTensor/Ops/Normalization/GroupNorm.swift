@@ -5,6 +5,7 @@ private func grouped(
     if groups < 1 || x.shape[1] % groups != 0 {
         fail(operation, "\(x.shape[1]) channels of an input \(x.shape) do not divide into \(groups) groups")
     }
+    if x.shape[1...].contains(0) { fail(operation, "an input of shape \(x.shape) has no values in a group") }
     let plan = ChannelNormPlan(
         batch: x.shape[0], channels: x.shape[1], inner: x.shape[2...].reduce(1, *), groups: groups, eps: eps)
     let (y, mean, variance) = channelNorm(x.to(type), weight: weight?.to(type), bias: bias?.to(type), fixed: nil, plan)

@@ -29,7 +29,8 @@ final class GatherPlanesBackward: Node, @unchecked Sendable {
 
 /// Hidden axes of `vmap` in front make more planes.
 private func inPlanes(
-    _ x: Tensor, _ places: Tensor, _ planes: Int, _ body: (_ x: Tensor, _ places: Tensor, _ planes: Int, _ hidden: [Int]) -> Tensor
+    _ x: Tensor, _ places: Tensor, _ planes: Int,
+    _ body: (_ x: Tensor, _ places: Tensor, _ planes: Int, _ hidden: [Int]) -> Tensor
 ) -> Tensor {
     liftedTogether([x, places]) { plain, hidden in
         let sizes = Array(plain[0].shape[..<hidden])
@@ -53,7 +54,9 @@ func scatterPlanes(_ x: Tensor, _ places: Tensor, planes: Int, into shape: Shape
 
 /// The elements of planes at places: the adjoint.
 func gatherPlanes(_ x: Tensor, _ places: Tensor, planes: Int) -> Tensor {
-    if x.isBatched || places.isBatched { return inPlanes(x, places, planes) { x, places, planes, _ in gatherPlanes(x, places, planes: planes) } }
+    if x.isBatched || places.isBatched {
+        return inPlanes(x, places, planes) { x, places, planes, _ in gatherPlanes(x, places, planes: planes) }
+    }
     let out = RawTensor(places.raw.layout, x.dtype, x.device)
     out.backend.gatherPlanes(x.raw.contiguous(), places: places.raw.contiguous(), out, planes: planes)
     return record(out, x) {
@@ -93,7 +96,8 @@ private func maxPool(
     _ dilation: SpatialSizes, _ ceilMode: Bool, wantsPlaces: Bool
 ) -> (Tensor, Tensor?) {
     let windows = WindowGeometry(
-        operation, x, rank: rank, kernelSize: kernelSize, stride: stride, padding: padding, dilation: dilation, ceilMode: ceilMode)
+        operation, x, rank: rank, kernelSize: kernelSize, stride: stride, padding: padding, dilation: dilation, ceilMode: ceilMode
+    )
     return maxPooled(operation, x, (0..<rank).map { windows.axis($0) }, wantsPlaces: wantsPlaces)
 }
 
@@ -131,7 +135,9 @@ public func maxPoolWithIndices(
     return (y, places!.to(.int64))
 }
 
-private func adaptiveMaxPool(_ operation: String, rank: Int, _ x: Tensor, _ size: AdaptiveSizes, wantsPlaces: Bool) -> (Tensor, Tensor?) {
+private func adaptiveMaxPool(_ operation: String, rank: Int, _ x: Tensor, _ size: AdaptiveSizes, wantsPlaces: Bool) -> (
+    Tensor, Tensor?
+) {
     checkPooled(operation, x, rank: rank)
     let input = Array(x.shape[(x.rank - rank)...])
     let axes = zip(input, size.expanded(operation, input)).map { adaptiveAxis(input: $0, output: $1) }

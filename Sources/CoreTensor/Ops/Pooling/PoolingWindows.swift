@@ -58,11 +58,13 @@ struct WindowGeometry {
 }
 
 func checkPooled(_ operation: String, _ x: Tensor, rank: Int) {
-    if x.rank != rank + 1 && x.rank != rank + 2 || x.dtype == .bool || x.shape[(x.rank - rank - (x.rank == rank + 2 ? 1 : 0))...].contains(0)
+    let isShaped = x.rank == rank + 1 || x.rank == rank + 2
+    if !isShaped || x.dtype == .bool || x.dtype.isComplex || x.dtype.isStorageOnly || x.shape[(x.rank - rank - 1)...].contains(0)
     {
         fail(
             operation,
-            "an input of shape \(x.shape) and type \(x.dtype); needs numbers [batch, channels, \(rank) axes] or [channels, \(rank) axes]")
+            "an input of shape \(x.shape) and type \(x.dtype); needs numbers [batch, channels, \(rank) axes] or [channels, \(rank) axes]"
+        )
     }
 }
 

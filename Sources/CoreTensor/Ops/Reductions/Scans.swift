@@ -138,6 +138,7 @@ extension Tensor {
         let out = RawTensor(shape: shape, dtype, device), positions = RawTensor(shape: shape, .int64, device)
         out.backend.scan(op, raw.contiguous(), out, positions: positions, AxisView(shape, axis: axis))
         let indices = Tensor(raw: positions)
-        return ValuesAndIndices(values: isRecording([self]) ? gathered(axis: axis, index: indices) : Tensor(raw: out), indices: indices)
+        return ValuesAndIndices(
+            values: isRecording([self]) ? gathered(axis: axis, index: indices) : Tensor(raw: out), indices: indices)
     }
 }

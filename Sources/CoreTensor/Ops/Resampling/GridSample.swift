@@ -59,13 +59,15 @@ private struct GridAxis {
 /// `x [batch, channels, height, width]` (or with depth) read at the places that `grid [batch, outHeight, outWidth, 2]` (or `[...,
 /// 3]`) names, in x, y (, z) order from -1 to 1: gives `[batch, channels, outHeight, outWidth]` (Jaderberg et al., 2015).
 ///
-/// With `alignCorners` -1 and 1 are the centres of the first and last elements, otherwise their outer edges. `bicubic` is for two axes.
-/// Gradients flow to both arguments. Traps on shapes that do not fit.
+/// With `alignCorners` -1 and 1 are the centres of the first and last elements, otherwise their outer edges. `bicubic` is cubic along
+/// every axis. Gradients flow to both arguments. Traps on shapes that do not fit.
 public func gridSample(
-    _ x: Tensor, _ grid: Tensor, mode: GridSampleMode = .bilinear, paddingMode: GridPaddingMode = .zeros, alignCorners: Bool = false
+    _ x: Tensor, _ grid: Tensor, mode: GridSampleMode = .bilinear, paddingMode: GridPaddingMode = .zeros,
+    alignCorners: Bool = false
 ) -> Tensor {
     let rank = x.rank - 2
-    if !(2...3).contains(rank) || grid.rank != x.rank || grid.shape.last! != rank || grid.shape[0] != x.shape[0] || x.dtype != grid.dtype
+    if !(2...3).contains(rank) || grid.rank != x.rank || grid.shape.last! != rank || grid.shape[0] != x.shape[0]
+        || x.dtype != grid.dtype
         || !x.dtype.isFloatingPoint || x.shape[2...].contains(0)
     {
         fail(
@@ -73,9 +75,9 @@ public func gridSample(
             "an input \(x.dtype) of shape \(x.shape) and a grid \(grid.dtype) of shape \(grid.shape); needs floats [batch, channels, 2 or 3 axes] "
                 + "and [batch, 2 or 3 axes, 2 or 3]")
     }
-    if mode == .bicubic && rank != 2 { fail("gridSample", "bicubic is for two spatial axes, not \(rank)") }
     if x.dtype == .float16 || x.dtype == .bfloat16 {
-        return gridSample(x.to(.float32), grid.to(.float32), mode: mode, paddingMode: paddingMode, alignCorners: alignCorners).to(x.dtype)
+        return gridSample(x.to(.float32), grid.to(.float32), mode: mode, paddingMode: paddingMode, alignCorners: alignCorners).to(
+            x.dtype)
     }
     let axes = x.shape[2...].map { GridAxis(size: $0, padding: paddingMode, alignCorners: alignCorners) }
     // Places per axis, outermost first: the grid names the innermost first.
@@ -118,7 +120,8 @@ private func combined(_ x: Tensor, _ axes: [GridAxis], _ samples: [[(Tensor, Ten
     func visit(_ axis: Int, _ index: Tensor?, _ isInside: Tensor?, _ weight: Tensor?) {
         if axis == axes.count {
             let kept = which(isInside!, weight!, Tensor(zerosLike: weight!)).reshaped([batch, 1, count])
-            let picked = planes.gathered(axis: 2, index: index!.reshaped([batch, 1, count]).expanded(to: [batch, channels, count]))
+            let picked = planes.gathered(
+                axis: 2, index: index!.reshaped([batch, 1, count]).expanded(to: [batch, channels, count]))
             let term = picked * kept
             total = total.map { $0 + term } ?? term
             return
@@ -147,7 +150,8 @@ public func affineGrid(_ theta: Tensor, size: [Int], alignCorners: Bool = false)
     for axis in (0..<rank).reversed() {
         let n = places[axis]
         let edge = alignCorners ? 1 : Double(n - 1) / Double(Swift.max(n, 1))
-        let line = n == 1 ? Tensor(zeros: [1], dtype: theta.dtype) : Tensor(linspace: -edge, to: edge, count: n, dtype: theta.dtype)
+        let line =
+            n == 1 ? Tensor(zeros: [1], dtype: theta.dtype) : Tensor(linspace: -edge, to: edge, count: n, dtype: theta.dtype)
         columns.append(line.reshaped([n] + [Int](repeating: 1, count: rank - 1 - axis)).expanded(to: places))
     }
     columns.append(Tensor(ones: places, dtype: theta.dtype))

@@ -104,20 +104,26 @@ func cubicWeight(_ x: Double, a: Double) -> Double {
 /// The size is given, or is ⌊axis · scaleFactor⌋. With `alignCorners` (for linear and cubic modes) the first and last elements keep
 /// their places; otherwise elements are squares side by side. Unless `recomputeScaleFactor`, a given `scaleFactor` also says how far
 /// apart the places lie, which rounding of the size may contradict. `antialias` (bilinear and bicubic) widens the filter when
-/// shrinking. `nearest` also takes uint8. Traps if neither or both of `size` and `scaleFactor` are given, or the mode does not fit.
+/// shrinking. uint8 is rounded
+/// after each axis (and not for `area`). Traps if neither or both of `size` and `scaleFactor` are given, or the mode does not fit.
 public func interpolate(
-    _ x: Tensor, size: SpatialSizes? = nil, scaleFactor: [Double]? = nil, mode: InterpolationMode = .nearest, alignCorners: Bool = false,
+    _ x: Tensor, size: SpatialSizes? = nil, scaleFactor: [Double]? = nil, mode: InterpolationMode = .nearest,
+    alignCorners: Bool = false,
     recomputeScaleFactor: Bool = false, antialias: Bool = false
 ) -> Tensor {
     let rank = x.rank - 2
     if !(1...3).contains(rank) || (mode.rank ?? rank) != rank {
-        fail("interpolate", "mode \(mode) for an input of shape \(x.shape) ([batch, channels, \(mode.rank.map { "\($0)" } ?? "1 to 3") axes])")
+        fail(
+            "interpolate",
+            "mode \(mode) for an input of shape \(x.shape) ([batch, channels, \(mode.rank.map { "\($0)" } ?? "1 to 3") axes])")
     }
     if (size == nil) == (scaleFactor == nil) { fail("interpolate", "needs either a size or a scaleFactor") }
     if antialias && mode != .bilinear && mode != .bicubic { fail("interpolate", "antialias goes with bilinear and bicubic only") }
     let isNearest = mode == .nearest || mode == .nearestExact
     if alignCorners && (isNearest || mode == .area) { fail("interpolate", "alignCorners does not go with mode \(mode)") }
-    if !x.dtype.isFloatingPoint && !(x.dtype == .uint8 && isNearest) { fail("interpolate", "mode \(mode) of \(x.dtype); convert with to(.float32)") }
+    if !x.dtype.isFloatingPoint && !(x.dtype == .uint8 && mode != .area) {
+        fail("interpolate", "mode \(mode) of \(x.dtype); convert with to(.float32)")
+    }
     let input = Array(x.shape[2...])
     var scales: [Double?] = input.map { _ in nil }
     var output: [Int]
@@ -131,11 +137,17 @@ public func interpolate(
         if output.contains(where: { $0 < 1 }) { fail("interpolate", "scale factors \(factors) leave nothing of \(input)") }
     }
     if input.contains(0) { fail("interpolate", "an input of shape \(x.shape) has no places") }
-    return x.mappedTrailing(
-        by: (0..<rank).map { i in
-            AxisSampling(
-                mode: mode, input: input[i], output: output[i], scale: mode == .area ? nil : scales[i], alignCorners: alignCorners,
-                antialias: antialias
-            ).map
-        })
+    let maps = (0..<rank).map { i in
+        AxisSampling(
+            mode: mode, input: input[i], output: output[i], scale: mode == .area ? nil : scales[i], alignCorners: alignCorners,
+            antialias: antialias
+        ).map
+    }
+    if x.dtype == .uint8 {
+        // As PyTorch's: the last axis first, and whole numbers (halves up) after each.
+        return (0..<rank).reversed().reduce(x.to(.float32)) {
+            floor($0.mapped(axis: $1 + 2, by: maps[$1]) + 0.5).clamped(min: 0, max: 255)
+        }.to(.uint8)
+    }
+    return x.mappedTrailing(by: maps)
 }

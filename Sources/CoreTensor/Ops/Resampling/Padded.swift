@@ -28,9 +28,13 @@ extension Tensor {
             fail("padded", "\(before) and \(after) places at axis \(axis) of \(shape) leave a negative size")
         }
         if case .constant(let value) = mode { return paddedConstant(amounts, value) }
-        // Circular padding takes what is to be cut off along, so the cuts come last there; elsewhere too they make no difference.
-        return amounts.reduce(self) { x, amount in
-            x.extended(amount.axis, before: Swift.max(amount.before, 0), after: Swift.max(amount.after, 0), mode, cut: amount)
+        // A circle is closed after cutting; the other modes look at what is cut off at one end for the other.
+        let cut = mode == .circular ? paddedConstant(amounts.map { ($0, Swift.min($1, 0), Swift.min($2, 0)) }, 0) : self
+        return amounts.reduce(cut) { x, amount in
+            let (axis, before, after) = amount
+            let wide = x.extended(axis, before: Swift.max(before, 0), after: Swift.max(after, 0), mode)
+            if mode == .circular || (before >= 0 && after >= 0) { return wide }
+            return wide.narrowed(axis: axis, start: Swift.max(-before, 0), length: x.shape[axis] + before + after)
         }
     }
 
@@ -56,9 +60,7 @@ extension Tensor {
     }
 
     /// One axis, by joining parts of it.
-    private func extended(
-        _ axis: Int, before: Int, after: Int, _ mode: PaddingMode, cut: (axis: Int, before: Int, after: Int)
-    ) -> Tensor {
+    private func extended(_ axis: Int, before: Int, after: Int, _ mode: PaddingMode) -> Tensor {
         let size = shape[axis]
         func part(_ start: Int, _ length: Int) -> Tensor { narrowed(axis: axis, start: start, length: length) }
         func edge(_ place: Int, _ length: Int) -> Tensor {
@@ -78,7 +80,6 @@ extension Tensor {
             if after > 0 { parts.append(part(size - 1 - after, after).flipped(Axes([axis]))) }
         case .replicate:
             require(size > 0 || before + after == 0)
-            // What is cut off at one end is not there to be repeated at the other.
             if before > 0 { parts.append(edge(0, before)) }
             parts.append(self)
             if after > 0 { parts.append(edge(size - 1, after)) }
@@ -89,8 +90,6 @@ extension Tensor {
             if after > 0 { parts.append(part(0, after)) }
         case .constant: preconditionFailure("constant padding is one copy")
         }
-        let wide = parts.count == 1 ? self : concatenate(parts, axis: axis)
-        let start = Swift.max(-cut.before, 0), length = size + cut.before + cut.after
-        return start == 0 && length == wide.shape[axis] ? wide : wide.narrowed(axis: axis, start: start, length: length)
+        return parts.count == 1 ? self : concatenate(parts, axis: axis)
     }
 }

@@ -15,7 +15,9 @@ public func pixelShuffle(_ x: Tensor, factor: Int) -> Tensor {
 /// width]`. Traps if the factor does not divide height and width.
 public func pixelUnshuffle(_ x: Tensor, factor: Int) -> Tensor {
     if x.rank < 3 || factor < 1 || x.shape[x.rank - 2] % factor != 0 || x.shape[x.rank - 1] % factor != 0 {
-        fail("pixelUnshuffle", "an input of shape \(x.shape) with factor \(factor); needs [..., channels, height · factor, width · factor]")
+        fail(
+            "pixelUnshuffle",
+            "an input of shape \(x.shape) with factor \(factor); needs [..., channels, height · factor, width · factor]")
     }
     let lead = Array(x.shape.dropLast(3)), n = lead.count
     let c = x.shape[n], h = x.shape[n + 1] / factor, w = x.shape[n + 2] / factor
