@@ -33,7 +33,10 @@ struct ModuleOptions {
     let dtype: DType
 
     /// Throws for keywords other than these.
-    func allow(_ names: String...) throws { try call.allow(names + ["device", "dtype"]) }
+    func allow(_ names: String...) throws { try allow(names) }
+
+    /// The same with a list of names.
+    func allow(_ names: [String]) throws { try call.allow(names + ["device", "dtype"]) }
 }
 
 /// PyTorch's module names, with the layers that do the same here. Other files add tables.
@@ -41,7 +44,7 @@ enum ModuleTable {
     typealias Maker = @Sendable (ModuleOptions) throws -> GoldenModule
 
     static let makers: [String: Maker] =
-        [simple, activations, pooling, padding, channels].reduce(into: [:]) {
+        [simple, activations, pooling, padding, channels, recurrent, attention, tables].reduce(into: [:]) {
             $0.merge($1) { _, _ in preconditionFailure("a module is in the table twice") }
         }
 }

@@ -1,7 +1,7 @@
 import Tapestry
 
 extension ModuleTable {
-    /// Linear maps, tables, normalisation of rows, noise.
+    /// Linear maps, normalisation of rows.
     static let simple: [String: Maker] = [
         "Linear": { o in
             try o.allow("in_features", "out_features", "bias")
@@ -9,14 +9,6 @@ extension ModuleTable {
                 try o.call.int(0, "in_features"), try o.call.int(1, "out_features"), bias: o.call.bool(2, "bias", or: true),
                 dtype: o.dtype)
             return GoldenModule(layer, parameters: ["weight": layer.weight, "bias": layer.bias])
-        },
-        "Embedding": { o in
-            try o.allow("num_embeddings", "embedding_dim", "padding_idx")
-            let rows = try o.call.int(0, "num_embeddings")
-            var padding: Int?
-            if case .int(let i) = o.call.value(2, "padding_idx") { padding = i < 0 ? i + rows : i }
-            let layer = Embedding(rows, try o.call.int(1, "embedding_dim"), paddingIndex: padding, dtype: o.dtype)
-            return GoldenModule(layer, parameters: ["weight": layer.weight])
         },
         "LayerNorm": { o in
             try o.allow("normalized_shape", "eps", "elementwise_affine", "bias")
@@ -34,15 +26,6 @@ extension ModuleTable {
                 dtype: o.dtype)
             return GoldenModule(layer, parameters: ["weight": layer.weight])
         },
-        "Dropout": { o in
-            try o.allow("p", "inplace")
-            return GoldenModule(Dropout(try o.call.double(0, "p", or: 0.5)))
-        },
-        "Flatten": { o in
-            try o.allow()
-            return GoldenModule(Flatten())
-        },
-        "Identity": { _ in GoldenModule(nil) { ["out": try $0.tensor(0, "input")] } },
     ]
 
     private static func shape(_ o: ModuleOptions) throws -> [Int] {

@@ -19,7 +19,7 @@ public enum OpTable {
         [
             elementwise, special, reductions, statistics, structure, arrangement, indexing, creation, products, model, losses,
             linearAlgebra, fourier,
-            windows, images,
+            windows, images, tables, attention,
         ].reduce(into: [:]) { $0.merge($1, uniquingKeysWith: refuse) }
 
     @Sendable static func refuse(_ a: @escaping Function, _: @escaping Function) -> Function {

@@ -382,6 +382,27 @@ enum { TK_GELS = 0, TK_GELSY, TK_GELSD, TK_GELSS };
 void tk_least_squares(int kind, int64_t batch, int64_t m, int64_t n, int64_t columns, int driver, void *a, void *b, double rcond,
                       void *s, int32_t *rank, int32_t *info);
 
+// ---- recurrent layers: recurrent.c. f32 or f64 ----
+enum { TK_RNN_TANH = 0, TK_RNN_RELU, TK_LSTM, TK_GRU };
+/// One direction of one layer. Steps at or past a sequence's length leave its state as it is. lengths [batch], or NULL: all are `time`.
+typedef struct {
+    int kind, dtype;
+    int64_t time, batch, hidden;
+    bool reverse;                  // from the last step to the first
+    const int64_t *lengths;
+} tk_recurrence;
+/// x [time, batch, gates · hidden]: the input's part of the gates (1, 4 or 3 of them: LSTM i f g o, GRU r z n). weight
+/// [gates · hidden, hidden], bias [gates · hidden] or NULL: the state's part. states and, in LSTM, cells [time + 1, batch, hidden] hold
+/// the first state in slot 0 (in reverse: the last) and are filled up. gates [time or, if not kept, 1, batch, 4 · hidden] in LSTM and
+/// GRU, else NULL.
+void tk_recurrence_forward(const tk_recurrence *r, const void *x, const void *weight, const void *bias, void *states, void *cells,
+                           void *gates, bool keeps_gates);
+/// g [time, batch, hidden]: gradient of the states after each step. dx and dh [time, batch, gates · hidden]: gradients of the input's and
+/// the state's part of the gates, which are one but in GRU. dstate [batch, hidden] is written; dcell holds the last cell's gradient and
+/// is turned into the first's.
+void tk_recurrence_backward(const tk_recurrence *r, const void *weight, const void *states, const void *cells, const void *gates,
+                            const void *g, void *dx, void *dh, void *dstate, void *dcell);
+
 #ifdef __cplusplus
 }
 #endif

@@ -188,6 +188,19 @@ public protocol Backend: AnyObject, Sendable {
     // MARK: More optimizer sweeps
     /// One step of a rarer rule on `p`, float32 or float64, with the states `a` and `b`; see ``SweepKernel``.
     func sweep(_ rule: SweepKernel, _ p: RawTensor, _ g: RawTensor, _ a: RawTensor, _ b: RawTensor?, _ numbers: SweepNumbers)
+
+    // MARK: Recurrent layers
+    /// All steps of one direction. `x [time, batch, gates · hidden]` is the input's part of the gates; `states` and `cells`
+    /// `[time + 1, batch, hidden]` hold the first state in their first slot (in reverse: the last) and are filled up. `gates` is
+    /// what the gradient needs of every step, or room for one step.
+    func recurrence(
+        _ x: RawTensor, weight: RawTensor, bias: RawTensor?, states: RawTensor, cells: RawTensor?, gates: RawTensor?,
+        keepsGates: Bool, _ plan: RecurrencePlan)
+    /// Gradients of both parts of the gates (one buffer but in GRU) and of the first state; `dcell` holds the last cell's gradient
+    /// and is turned into the first's.
+    func recurrenceGrad(
+        weight: RawTensor, states: RawTensor, cells: RawTensor?, gates: RawTensor?, _ g: RawTensor, dx: RawTensor, dh: RawTensor,
+        dstate: RawTensor, dcell: RawTensor?, _ plan: RecurrencePlan)
 }
 
 /// Numbers of one SGD step; see `torch.optim.SGD`.

@@ -189,3 +189,21 @@ public final class GLU: Module, Layer {
     /// `[..., 2 n, ...]` gives `[..., n, ...]`.
     public func callAsFunction(_ x: Tensor) -> Tensor { glu(x, axis: axis) }
 }
+
+/// ``LeakyReLU`` with slopes drawn at random in training, and their mean in evaluation (Xu et al., 2015).
+public final class RReLU: Module, Layer {
+    /// The range of the slopes.
+    public let lower, upper: Double
+    private let generator: RandomGenerator
+    /// Slopes in 1/8 ... 1/3 unless told otherwise.
+    public init(lower: Double = 1.0 / 8, upper: Double = 1.0 / 3, generator: RandomGenerator = .default) {
+        if lower > upper { fail("RReLU", "a lower slope of \(lower) above the upper one of \(upper)") }
+        self.lower = lower
+        self.upper = upper
+        self.generator = generator
+    }
+    /// Elementwise; the shape stays.
+    public func callAsFunction(_ x: Tensor) -> Tensor {
+        rrelu(x, lower: lower, upper: upper, training: isTraining, generator: generator)
+    }
+}

@@ -43,9 +43,3 @@ public final class Softmax: Module, Layer {
     /// Shares along the axis, not negative and summing to 1; the shape stays.
     public func callAsFunction(_ x: Tensor) -> Tensor { softmax(x, axis: axis) }
 }
-
-/// All axes but the first merged: `[batch, ...]` gives `[batch, features]`.
-public final class Flatten: Module, Layer {
-    /// `[batch, ...]` as `[batch, features]`, a view where the elements are dense.
-    public func callAsFunction(_ x: Tensor) -> Tensor { x.flattened(from: 1) }
-}
