@@ -12,7 +12,8 @@ enum OpCatalog {
         ("Complex numbers", complexNumbers), ("Reductions", reductions), ("Scans", scans), ("Sorting and searching", sorting),
         ("Statistics", statistics), ("Distances and similarities", distances), ("Shape", shapes + rearranging + blocks),
         ("Indexing", indexing + indexTuples), ("Scattering", scattering), ("Products and contractions", products + contractions),
-        ("Linear algebra", linearAlgebra), ("Fourier transforms", fourier + shortTime), ("Normalisation", normalizations + channelNorms),
+        ("Linear algebra", linearAlgebra), ("Fourier transforms", fourier + shortTime),
+        ("Normalisation", normalizations + channelNorms),
         ("Convolution", convolutions + deformable), ("Pooling", pooling), ("Resampling", resampling), ("Detection", detection),
         ("Losses", losses + elementLosses + rowLosses),
     ]
