@@ -14,7 +14,7 @@ enum OpCatalog {
         ("Indexing", indexing), ("Scattering", scattering), ("Products and contractions", products + contractions),
         ("Linear algebra", linearAlgebra), ("Fourier transforms", fourier), ("Normalisation", normalizations + channelNorms),
         ("Convolution", convolutions), ("Pooling", pooling), ("Resampling", resampling),
-        ("Losses", losses + elementLosses + rowLosses),
+        ("Recurrences", recurrences), ("Bags and tables", bags), ("Losses", losses + elementLosses + rowLosses),
     ]
 
     /// Shapes for anything elementwise: a matrix, a scalar, empty ones, and one longer than a vector register.
