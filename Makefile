@@ -15,13 +15,14 @@ example: setup
 test: setup lint
 	$(SWIFT) build -c release -Xswiftc -enable-testing --build-tests
 	$(SWIFT) test -c release -Xswiftc -enable-testing --skip-build --no-parallel
+	$$($(SWIFT) build -c release --show-bin-path)/Conformance Tests/Goldens
 	$(SWIFT) run -c release --package-path Tests/ClientPackage --scratch-path .build-client Client
 
 # The tests once more with every access to memory checked.
 test-asan: setup
 	$(SWIFT) build -c release -Xswiftc -enable-testing --sanitize=address --build-tests --scratch-path .build-asan
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test -c release -Xswiftc -enable-testing --sanitize=address --skip-build --no-parallel \
-		--scratch-path .build-asan --skip FailureTests
+		--scratch-path .build-asan --skip FailureTests --skip memoryIsReused
 
 lint:
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)

@@ -15,6 +15,7 @@ public enum ConformanceSuite {
         "grad_scaler": GradientRunners.scaler,
         "composed_loss": ComposedLossRunner.run, "module": ModuleRunner.run,
         "error": OperatorRunner.refuse,
+        "onnx_node": OnnxRunner.node, "onnx_graph": OnnxRunner.graph,
         "convert": ConversionRunner.run,
     ]
 

@@ -104,6 +104,21 @@ public struct GoldenFile {
         }
     }
 
+    /// Integers of a type that the library lacks, `bits` wide, as `int64`.
+    func wideTensor(_ d: [String: Any], bits: Int, isSigned: Bool) throws -> Tensor {
+        guard let offset = d["off"] as? Int, let size = d["n"] as? Int, let shape = d["shape"] as? [Int] else {
+            throw GoldenError("no tensor")
+        }
+        let bytes = Array(blob[blob.startIndex + offset..<blob.startIndex + offset + size]), width = bits / 8
+        let numbers = try stride(from: 0, to: size, by: width).map { start in
+            let value = (0..<width).reduce(UInt64(0)) { $0 | UInt64(bytes[start + $1]) << UInt64(8 * $1) }
+            if isSigned { return Int(Int64(bitPattern: value << UInt64(64 - bits)) >> Int64(64 - bits)) }
+            guard let number = Int(exactly: value) else { throw Unsupported("an unsigned number above the largest int64") }
+            return number
+        }
+        return Tensor(numbers, shape: shape)
+    }
+
     public func tensor(_ any: Any?, leaf: Bool = false) throws -> Tensor {
         guard let d = any as? [String: Any], let name = d["dtype"] as? String, let offset = d["off"] as? Int,
             let size = d["n"] as? Int, let shape = d["shape"] as? [Int]

@@ -90,6 +90,7 @@ static double erf_inverse(double y) {
 /// Φ⁻¹(p).
 static double ndtri(double p) {
     if (p < 0 || p > 1 || p != p) return NAN;
+    if (p > 0.25 && p < 0.75) return M_SQRT2 * erf_inverse(2 * p - 1);
     return p <= 0.5 ? -M_SQRT2 * erfc_inverse(2 * p) : M_SQRT2 * erfc_inverse(2 * (1 - p));
 }
 

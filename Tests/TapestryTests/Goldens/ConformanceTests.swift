@@ -24,6 +24,9 @@ import Testing
     /// Learning rates and momenta of every step.
     @Test func schedules() throws { try check("sched", atLeast: 13) }
 
+    /// ONNX's backend tests: operators with their attributes, and small graphs.
+    @Test func onnx() throws { try check("onnx_nodes", atLeast: 100) }
+
     private func check(_ suite: String, atLeast count: Int, where picks: @escaping ([String: Any]) -> Bool = { _ in true }) throws
     {
         let report = try ConformanceSuite.run(Goldens.manifests(suite), where: picks)

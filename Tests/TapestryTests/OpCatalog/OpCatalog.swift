@@ -10,11 +10,12 @@ enum OpCatalog {
         ("Elementwise functions", unary + special), ("Activations", activations + moreActivations),
         ("Functions of two operands", binary + moreBinary + integers), ("Comparison, logic and choice", logic),
         ("Complex numbers", complexNumbers), ("Reductions", reductions), ("Scans", scans), ("Sorting and searching", sorting),
-        ("Statistics", statistics), ("Distances and similarities", distances), ("Shape", shapes + rearranging),
-        ("Indexing", indexing), ("Scattering", scattering), ("Products and contractions", products + contractions),
-        ("Linear algebra", linearAlgebra), ("Fourier transforms", fourier), ("Normalisation", normalizations + channelNorms),
-        ("Convolution", convolutions), ("Pooling", pooling), ("Resampling", resampling),
-        ("Recurrences", recurrences), ("Bags and tables", bags), ("Losses", losses + elementLosses + rowLosses),
+        ("Statistics", statistics), ("Distances and similarities", distances), ("Shape", shapes + rearranging + blocks),
+        ("Indexing", indexing + indexTuples), ("Scattering", scattering), ("Products and contractions", products + contractions),
+        ("Linear algebra", linearAlgebra), ("Fourier transforms", fourier + shortTime), ("Normalisation", normalizations + channelNorms),
+        ("Convolution", convolutions + deformable), ("Pooling", pooling), ("Resampling", resampling), ("Detection", detection),
+        ("Recurrences", recurrences), ("Tables and bilinear maps", bags),
+        ("Losses", losses + elementLosses + rowLosses),
     ]
 
     /// Shapes for anything elementwise: a matrix, a scalar, empty ones, and one longer than a vector register.
