@@ -51,7 +51,28 @@ extension Workloads {
         }
     }
 
+    /// A training step of a language model over characters: embedding, two LSTM layers, linear head, AdamW.
+    private static let lstm = Workload("e2e", "train_lstm") {
+        final class Model: Module {
+            let embedding = Embedding(65, 512)
+            let lstm = LSTM(512, 512, layers: 2, batchFirst: true)
+            let head = Linear(512, 65)
+        }
+        let model = Model()
+        let optimizer = AdamW(model.parameters, learningRate: 1e-3, weightDecay: 0.01)
+        let ids = Tensor(integers: 0..<65, shape: [16, 128]), targets = Tensor(integers: 0..<65, shape: [16, 128])
+        let tokens = 16.0 * 128, matrices = 2.0 * 8 * 512 * 512 + 512 * 65
+        return Timed(
+            shape: "2 layers of 512, vocabulary 65, batch 16, length 128", flops: 6 * matrices * tokens, items: ("tokens", tokens)
+        ) {
+            crossEntropy(model.head(model.lstm(model.embedding(ids)).output), targets).backward()
+            optimizer.step()
+            optimizer.zeroGrad()
+        }
+    }
+
     static let models: [Workload] = [
+        lstm,
         Workload("e2e", "train_mlp784") {
             let model = Sequential(Linear(784, 512), ReLU(), Linear(512, 256), ReLU(), Linear(256, 10))
             let optimizer = SGD(model.parameters, learningRate: 0.01)

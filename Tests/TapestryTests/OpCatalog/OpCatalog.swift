@@ -15,6 +15,7 @@ enum OpCatalog {
         ("Linear algebra", linearAlgebra), ("Fourier transforms", fourier + shortTime),
         ("Normalisation", normalizations + channelNorms),
         ("Convolution", convolutions + deformable), ("Pooling", pooling), ("Resampling", resampling), ("Detection", detection),
+        ("Recurrences", recurrences), ("Tables and bilinear maps", bags),
         ("Losses", losses + elementLosses + rowLosses),
     ]
 
