@@ -25,7 +25,9 @@ extension Workloads {
         },
         Workload("select", "scatter_add_rows") {
             let x = Tensor(zeros: [8192, 1024]), index = Tensor(integers: 0..<8192, shape: [8192]), source = normal(8192, 1024)
-            return Timed(shape: "(8192,1024)", bytes: 16 * 8192 * 1024) { use(x.indexAdded(axis: 0, index: index, source: source)) }
+            return Timed(shape: "(8192,1024)", bytes: 16 * 8192 * 1024) {
+                use(x.indexAdded(axis: 0, index: index, source: source))
+            }
         },
         Workload("select", "index_select_rows") {
             let x = normal(8192, 1024), index = Tensor(integers: 0..<8192, shape: [8192])
@@ -51,7 +53,9 @@ extension Workloads {
         },
         Workload("select", "einsum_attention") {
             let q = normal(8, 12, 256, 64), k = normal(8, 12, 256, 64)
-            return Timed(shape: "(8,12,256,64) twice", flops: 2 * 8 * 12 * 256 * 256 * 64) { use(einsum("bhqd,bhkd->bhqk", q, k)) }
+            return Timed(shape: "(8,12,256,64) twice", flops: 2 * 8 * 12 * 256 * 256 * 64) {
+                use(einsum("bhqd,bhkd->bhqk", q, k))
+            }
         },
         Workload("select", "vmap_gradients") {
             let w = normal(256, 256), x = normal(64, 256)

@@ -117,7 +117,8 @@ extension Tensor {
         alongAxis("indexAdded", axis, index, alpha == 1 ? source : (source * alpha).to(source.dtype)) { x, axis, spread, source in
             if x.rank == 1 || !x.dtype.isFloatingPoint { return x.scatterAdded(axis: axis, index: spread, source: source) }
             // Whole rows at once.
-            let ids = Tensor(raw: checkedIndices("indexAdded", index, limit: x.shape[axis], what: "index")).hiding(index.batchLevels)
+            let ids = Tensor(raw: checkedIndices("indexAdded", index, limit: x.shape[axis], what: "index")).hiding(
+                index.batchLevels)
             let front = source.movedAxis(from: axis, to: 0), n = x.shape[axis]
             let rest = Array(front.shape.dropFirst()), width = rest.reduce(1, *)
             let sums = scatterRows(front.reshaped([front.shape[0], width]), ids.flattened(), [n, width])
