@@ -54,14 +54,16 @@ public struct MultiheadAttentionWeights: Sendable {
 /// Gives `[batch, length, model]` and, if wanted, the weights `[batch, length, keys]`, the mean over the heads, or
 /// `[batch, heads, length, keys]`. Without weights, masks and dropout, memory is linear in the lengths.
 public func multiheadAttention(
-    _ query: Tensor, _ key: Tensor, _ value: Tensor, _ weights: MultiheadAttentionWeights, heads: Int, addZeroAttention: Bool = false,
+    _ query: Tensor, _ key: Tensor, _ value: Tensor, _ weights: MultiheadAttentionWeights, heads: Int,
+    addZeroAttention: Bool = false,
     dropout: Double = 0, keyPaddingMask: Tensor? = nil, mask: Tensor? = nil, isCausal: Bool = false, needsWeights: Bool = true,
     averagesWeights: Bool = true, generator: RandomGenerator = .default
 ) -> (output: Tensor, weights: Tensor?) {
     let name = "multiheadAttention", model = weights.query.shape[0]
     if query.rank == 2 && key.rank == 2 && value.rank == 2 {
         let (output, p) = multiheadAttention(
-            query.unsqueezed(0), key.unsqueezed(0), value.unsqueezed(0), weights, heads: heads, addZeroAttention: addZeroAttention,
+            query.unsqueezed(0), key.unsqueezed(0), value.unsqueezed(0), weights, heads: heads,
+            addZeroAttention: addZeroAttention,
             dropout: dropout, keyPaddingMask: keyPaddingMask?.unsqueezed(0), mask: mask, isCausal: isCausal,
             needsWeights: needsWeights, averagesWeights: averagesWeights, generator: generator)
         return (output.squeezed(0), p?.squeezed(0))
@@ -76,8 +78,12 @@ public func multiheadAttention(
     let biases = weights.inputBias?.chunked(3)
     let q = linear(query, weights.query, biases?[0])
     var k = linear(key, weights.key, biases?[1]), v = linear(value, weights.value, biases?[2])
-    if let extra = weights.keyBias { k = concatenate([k, extra.reshaped([1, 1, model]).expanded(to: [batch, 1, model])], axis: 1) }
-    if let extra = weights.valueBias { v = concatenate([v, extra.reshaped([1, 1, model]).expanded(to: [batch, 1, model])], axis: 1) }
+    if let extra = weights.keyBias {
+        k = concatenate([k, extra.reshaped([1, 1, model]).expanded(to: [batch, 1, model])], axis: 1)
+    }
+    if let extra = weights.valueBias {
+        v = concatenate([v, extra.reshaped([1, 1, model]).expanded(to: [batch, 1, model])], axis: 1)
+    }
     if addZeroAttention {
         let zeros = Tensor(zeros: [batch, 1, model], dtype: k.dtype, device: k.device)
         k = concatenate([k, zeros], axis: 1)
@@ -93,7 +99,8 @@ public func multiheadAttention(
     }
     if !needsWeights {
         let mixed = scaledDotProductAttention(
-            parts[0], parts[1], parts[2], mask: seen, causal: causal, alignment: .firstKey, dropout: dropout, generator: generator)
+            parts[0], parts[1], parts[2], mask: seen, causal: causal, alignment: .firstKey, dropout: dropout, generator: generator
+        )
         return (joined(mixed), nil)
     }
     let triangle = causal ? causalVisibility(length, k.shape[1], q.device) : seen
@@ -108,7 +115,8 @@ private func causalVisibility(_ length: Int, _ keys: Int, _ device: Device) -> T
 
 /// PyTorch's two masks as one, of which true, or an added number, says what is seen; `extra` more keys are seen by all.
 private func visibility(
-    _ padding: Tensor?, _ mask: Tensor?, batch: Int, heads: Int, length: Int, keys: Int, extra: Int, isCausal: Bool, _ dtype: DType
+    _ padding: Tensor?, _ mask: Tensor?, batch: Int, heads: Int, length: Int, keys: Int, extra: Int, isCausal: Bool,
+    _ dtype: DType
 ) -> Tensor? {
     var masks: [Tensor] = []
     if let padding {
@@ -143,7 +151,8 @@ private func visibility(
     }
     if extra == 0 { return result }
     let shape = Array(result.shape.dropLast()) + [extra]
-    let open = result.dtype == .bool
+    let open =
+        result.dtype == .bool
         ? Tensor(ones: shape, dtype: .bool, device: result.device) : Tensor(zeros: shape, dtype: dtype, device: result.device)
     return concatenate([result, open], axis: -1)
 }
@@ -190,7 +199,9 @@ public final class MultiheadAttention: Module, CustomReflectable {
         }
         func vector() -> Parameter {
             Parameter(
-                Tensor(normal: [1, 1, model], standardDeviation: (1 / Double(model)).squareRoot(), dtype: dtype, generator: generator))
+                Tensor(
+                    normal: [1, 1, model], standardDeviation: (1 / Double(model)).squareRoot(), dtype: dtype, generator: generator
+                ))
         }
         let isPacked = (keyWidth ?? model) == model && (valueWidth ?? model) == model
         inputWeight = isPacked ? matrix(3 * model, model) : nil
@@ -236,7 +247,8 @@ public final class MultiheadAttention: Module, CustomReflectable {
     /// ``multiheadAttention(_:_:_:_:heads:addZeroAttention:dropout:keyPaddingMask:mask:isCausal:needsWeights:averagesWeights:generator:)``:
     /// true hides.
     public func callAsFunction(
-        _ query: Tensor, _ key: Tensor, _ value: Tensor, keyPaddingMask: Tensor? = nil, mask: Tensor? = nil, isCausal: Bool = false,
+        _ query: Tensor, _ key: Tensor, _ value: Tensor, keyPaddingMask: Tensor? = nil, mask: Tensor? = nil,
+        isCausal: Bool = false,
         needsWeights: Bool = true, averagesWeights: Bool = true
     ) -> (output: Tensor, weights: Tensor?) {
         let swaps = !batchFirst && query.rank == 3

@@ -87,7 +87,8 @@ public final class TransformerEncoderLayer: Module, CustomReflectable {
         Mirror(
             self,
             children: [
-                "self_attn": selfAttention, "linear1": linear1, "dropout": inner, "linear2": linear2, "norm1": norm1, "norm2": norm2,
+                "self_attn": selfAttention, "linear1": linear1, "dropout": inner, "linear2": linear2, "norm1": norm1,
+                "norm2": norm2,
                 "dropout1": outer1, "dropout2": outer2,
             ])
     }
@@ -98,7 +99,8 @@ public final class TransformerEncoderLayer: Module, CustomReflectable {
     ) -> Tensor {
         func attend(_ x: Tensor) -> Tensor {
             outer1(
-                selfAttention(x, x, x, keyPaddingMask: keyPaddingMask, mask: mask, isCausal: isCausal, needsWeights: false).output)
+                selfAttention(x, x, x, keyPaddingMask: keyPaddingMask, mask: mask, isCausal: isCausal, needsWeights: false).output
+            )
         }
         func feed(_ x: Tensor) -> Tensor { outer2(linear2(inner(options.activation(linear1(x))))) }
         if options.normFirst {
@@ -158,7 +160,8 @@ public final class TransformerDecoderLayer: Module, CustomReflectable {
     ) -> Tensor {
         func attend(_ x: Tensor) -> Tensor {
             outer1(
-                selfAttention(x, x, x, keyPaddingMask: keyPaddingMask, mask: mask, isCausal: isCausal, needsWeights: false).output)
+                selfAttention(x, x, x, keyPaddingMask: keyPaddingMask, mask: mask, isCausal: isCausal, needsWeights: false).output
+            )
         }
         func look(_ x: Tensor) -> Tensor {
             outer2(

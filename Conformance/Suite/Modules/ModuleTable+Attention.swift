@@ -48,12 +48,14 @@ extension ModuleTable {
             let layer = TransformerDecoderLayer(options)
             return GoldenModule(layer, parameters: named(layer)) { call in
                 try call.allow(
-                    "tgt", "memory", "tgt_mask", "memory_mask", "tgt_key_padding_mask", "memory_key_padding_mask", "tgt_is_causal",
+                    "tgt", "memory", "tgt_mask", "memory_mask", "tgt_key_padding_mask", "memory_key_padding_mask",
+                    "tgt_is_causal",
                     "memory_is_causal")
                 try refuseDropout(layer, options)
                 return [
                     "out": layer(
-                        try call.tensor(0, "tgt"), memory: try call.tensor(1, "memory"), mask: try call.optionalTensor(2, "tgt_mask"),
+                        try call.tensor(0, "tgt"), memory: try call.tensor(1, "memory"),
+                        mask: try call.optionalTensor(2, "tgt_mask"),
                         memoryMask: try call.optionalTensor(3, "memory_mask"),
                         keyPaddingMask: try call.optionalTensor(4, "tgt_key_padding_mask"),
                         memoryKeyPaddingMask: try call.optionalTensor(5, "memory_key_padding_mask"),
@@ -94,7 +96,8 @@ extension ModuleTable {
         let counts = stacks ? ["num_encoder_layers", "num_decoder_layers"] : []
         try o.allow(
             counts + [
-                "d_model", "nhead", "dim_feedforward", "dropout", "activation", "layer_norm_eps", "batch_first", "norm_first", "bias",
+                "d_model", "nhead", "dim_feedforward", "dropout", "activation", "layer_norm_eps", "batch_first", "norm_first",
+                "bias",
             ])
         let c = o.call, eps = stacks ? p + 5 : p + 3
         let name = c.string(p + 2, "activation", or: "relu")

@@ -50,7 +50,8 @@ extension ModuleTable {
         "PairwiseDistance": { o in
             try o.allow("p", "eps", "keepdim")
             let layer = PairwiseDistance(
-                p: try o.call.double(0, "p", or: 2), eps: try o.call.double(1, "eps", or: 1e-6), keepDims: o.call.bool(2, "keepdim"))
+                p: try o.call.double(0, "p", or: 2), eps: try o.call.double(1, "eps", or: 1e-6),
+                keepDims: o.call.bool(2, "keepdim"))
             return GoldenModule(layer) { ["out": layer(try $0.tensor(0, "x1"), try $0.tensor(1, "x2"))] }
         },
         "Flatten": { o in

@@ -74,7 +74,8 @@ public final class EmbeddingBag: Module, Layer {
     public func callAsFunction(_ ids: Tensor, offsets: [Int]?, weights: Tensor? = nil) -> Tensor {
         if let maxNorm { weight.shrinkRows(ids, "EmbeddingBag", maxNorm, normType) }
         return embeddingBag(
-            ids, weight.value, offsets: offsets, mode: mode, weights: weights, paddingIndex: paddingIndex, includesEnd: includesEnd,
+            ids, weight.value, offsets: offsets, mode: mode, weights: weights, paddingIndex: paddingIndex,
+            includesEnd: includesEnd,
             scaleGradByFrequency: scaleGradByFrequency)
     }
 }

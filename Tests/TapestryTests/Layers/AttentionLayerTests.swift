@@ -25,7 +25,8 @@ import Testing
             let y = scaledDotProductAttention(q, q, q, mask: mask)
             #expect(abs(y[0, 0..., 2]).max().item(Float.self) == 0 && !y.isNaN.any().item(Bool.self))
         }
-        let layer = TransformerEncoderLayer(TransformerOptions(model: 4, heads: 2, dropout: 0, batchFirst: true), generator: generator)
+        let layer = TransformerEncoderLayer(
+            TransformerOptions(model: 4, heads: 2, dropout: 0, batchFirst: true), generator: generator)
         let x = Tensor(normal: [1, 3, 4], generator: generator).asLeaf()
         let y = layer(x, keyPaddingMask: Tensor([true, true, true], shape: [1, 3]))
         y.sum().backward()

@@ -110,7 +110,11 @@ extension OpCatalog {
             }, types: [.float32], batchable: false,
             { embeddingBag(Tensor(bagIds), $0[0], offsets: [0, 2, 5], mode: .max, includesEnd: true) }),
         OpRow(
-            "bilinear", [[.real([2, 3]), .real([2, 4]), .real([5, 3, 4]), .real([5])], [.real([0, 2]), .real([0, 2]), .real([3, 2, 2]), .real([3])]],
+            "bilinear",
+            [
+                [.real([2, 3]), .real([2, 4]), .real([5, 3, 4]), .real([5])],
+                [.real([0, 2]), .real([0, 2]), .real([3, 2, 2]), .real([3])],
+            ],
             .arrays { a in
                 let (m, n) = (a[2].shape[1], a[2].shape[2])
                 return ReferenceArray([a[0].shape[0], a[2].shape[0]]) { i in
@@ -120,8 +124,10 @@ extension OpCatalog {
                 }
             }, types: [.float32], slack: 4, { bilinear($0[0], $0[1], $0[2], $0[3]) }),
         OpRow(
-            "causal attention aligned to the first key", [
-                [.real([1, 2, 3, 4]), .real([1, 2, 5, 4]), .real([1, 2, 5, 4])], [.real([2, 4, 4]), .real([2, 2, 4]), .real([2, 2, 4])],
+            "causal attention aligned to the first key",
+            [
+                [.real([1, 2, 3, 4]), .real([1, 2, 5, 4]), .real([1, 2, 5, 4])],
+                [.real([2, 4, 4]), .real([2, 2, 4]), .real([2, 2, 4])],
             ], .golden("nn.functional.scaled_dot_product_attention"), types: [.float32], slack: 4,
             { scaledDotProductAttention($0[0], $0[1], $0[2], causal: true, alignment: .firstKey) }),
     ]

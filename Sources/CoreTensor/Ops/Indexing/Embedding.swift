@@ -59,14 +59,20 @@ public enum BagMode: String, Sendable { case sum, mean, max }
 ///
 /// Gives `[bags, width]`. The gradient of a maximum goes to the first row that has it.
 public func embeddingBag(
-    _ ids: Tensor, _ table: Tensor, offsets: [Int]? = nil, mode: BagMode = .mean, weights: Tensor? = nil, paddingIndex: Int? = nil,
+    _ ids: Tensor, _ table: Tensor, offsets: [Int]? = nil, mode: BagMode = .mean, weights: Tensor? = nil,
+    paddingIndex: Int? = nil,
     includesEnd: Bool = false, maxNorm: Double? = nil, normType: Double = 2, scaleGradByFrequency: Bool = false
 ) -> Tensor {
     if table.rank != 2 || ids.rank == 0 || ids.rank > 2 || (ids.rank == 2) != (offsets == nil) {
-        fail("embeddingBag", "needs ids [bags, length], or ids [n] with offsets, and a table [vocabulary, width], not \(ids.shape), \(table.shape)")
+        fail(
+            "embeddingBag",
+            "needs ids [bags, length], or ids [n] with offsets, and a table [vocabulary, width], not \(ids.shape), \(table.shape)"
+        )
     }
     if let weights, mode != .sum || weights.shape != ids.shape {
-        fail("embeddingBag", "weights of shape \(weights.shape) for ids \(ids.shape) in mode \(mode): they go with sums, one per id")
+        fail(
+            "embeddingBag",
+            "weights of shape \(weights.shape) for ids \(ids.shape) in mode \(mode): they go with sums, one per id")
     }
     let count = ids.count
     var starts = offsets ?? (0..<ids.shape[0]).map { $0 * ids.shape[1] }

@@ -120,7 +120,9 @@ public func recurrence(
     if weight.shape != [kernel.gates * hidden, size] || projection.map({ $0.shape != [size, hidden] }) == true
         || bias.map({ $0.shape != [kernel.gates * hidden] }) == true
     {
-        fail("recurrence", "a weight of shape \(weight.shape) does not fit \(hidden) hidden units; needs \([kernel.gates * hidden, size])")
+        fail(
+            "recurrence",
+            "a weight of shape \(weight.shape) does not fit \(hidden) hidden units; needs \([kernel.gates * hidden, size])")
     }
     if state.shape != [batch, size] || (kernel == .lstm) != (cell != nil) || cell.map({ $0.shape != [batch, hidden] }) == true {
         let found = cell.map { "\(state.shape) and \($0.shape)" } ?? "\(state.shape)"
@@ -145,7 +147,8 @@ public func recurrence(
 }
 
 private func composedRecurrence(
-    _ plan: RecurrencePlan, _ x: Tensor, _ weight: Tensor, _ bias: Tensor?, _ state: Tensor, _ cell: Tensor?, _ projection: Tensor?
+    _ plan: RecurrencePlan, _ x: Tensor, _ weight: Tensor, _ bias: Tensor?, _ state: Tensor, _ cell: Tensor?,
+    _ projection: Tensor?
 ) -> (states: Tensor, cell: Tensor?) {
     var state = state, cell = cell
     var states = [Tensor](repeating: state, count: plan.time)

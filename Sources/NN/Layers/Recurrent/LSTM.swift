@@ -36,7 +36,8 @@ public final class LSTM: RecurrentLayer {
 
     /// Output and last state; shapes and `lengths` as of ``RNN/callAsFunction(_:state:lengths:)``. With a projection, outputs and
     /// hidden states have its size, cells have `hidden`.
-    public func callAsFunction(_ x: Tensor, state: LSTMState? = nil, lengths: [Int]? = nil) -> (output: Tensor, state: LSTMState) {
+    public func callAsFunction(_ x: Tensor, state: LSTMState? = nil, lengths: [Int]? = nil) -> (output: Tensor, state: LSTMState)
+    {
         let result = run(x, state: state?.hidden, cell: state?.cell, lengths: lengths)
         return (result.0, LSTMState(hidden: result.state, cell: result.cell!))
     }

@@ -33,13 +33,17 @@ public class RecurrentCell: Module, CustomReflectable {
 
     final func step(_ x: Tensor, _ state: Tensor?, _ cell: Tensor?) -> (Tensor, Tensor?) {
         let name = "\(Self.self)"
-        if x.rank != 1 && x.rank != 2 || x.shape.last != inputs { fail(name, "needs [batch, \(inputs)] or [\(inputs)], not \(x.shape)") }
+        if x.rank != 1 && x.rank != 2 || x.shape.last != inputs {
+            fail(name, "needs [batch, \(inputs)] or [\(inputs)], not \(x.shape)")
+        }
         let isBatch = x.rank == 2, batch = isBatch ? x.shape[0] : 1
         func first(_ given: Tensor?) -> Tensor {
             guard let given else { return Tensor(zeros: [batch, hidden], dtype: x.dtype, device: x.device) }
             let full = isBatch ? given : given.unsqueezed(0)
             if full.shape != [batch, hidden] {
-                fail(name, "a state of shape \(given.shape) for an input \(x.shape); needs \(Array(x.shape.dropLast()) + [hidden])")
+                fail(
+                    name, "a state of shape \(given.shape) for an input \(x.shape); needs \(Array(x.shape.dropLast()) + [hidden])"
+                )
             }
             return full
         }
