@@ -274,6 +274,8 @@ typedef struct { const char *table; char *out; const int64_t *ids; int64_t bytes
 
 static void gather_range(void *p, int64_t low, int64_t high) {
     const rows_context *c = p;
+    if (c->bytes == 4) { for (int64_t i = low; i < high; i++) ((uint32_t *)c->out)[i] = ((const uint32_t *)c->table)[c->ids[i]]; return; }
+    if (c->bytes == 8) { for (int64_t i = low; i < high; i++) ((uint64_t *)c->out)[i] = ((const uint64_t *)c->table)[c->ids[i]]; return; }
     for (int64_t i = low; i < high; i++) memcpy(c->out + i * c->bytes, c->table + c->ids[i] * c->bytes, (size_t)c->bytes);
 }
 
@@ -385,7 +387,10 @@ void tk_scatter_reduce(int op, int dtype, void *dst, int64_t outer, int64_t dst_
 int64_t tk_nonzero(const bool *x, int64_t n, int64_t *out) {
     int64_t count = 0;
     if (!out) { for (int64_t i = 0; i < n; i++) count += x[i]; return count; }
-    for (int64_t i = 0; i < n; i++) if (x[i]) out[count++] = i;
+    // Without a branch, but for the last place, which lies outside when nothing follows.
+    int64_t last = n - 1;
+    while (last >= 0 && !x[last]) last--;
+    for (int64_t i = 0; i <= last; i++) { out[count] = i; count += x[i]; }
     return count;
 }
 

@@ -4,7 +4,7 @@
 
 #include "levels.h"
 
-enum { CHUNK = 65536, COLUMNS = 512 };
+enum { CHUNK = 65536, COLUMNS = 512, BAND = 256 };
 
 // ---- one row of n dense elements, as a double (or an integer) ----
 
@@ -229,6 +229,39 @@ static void arg_range(void *p, int64_t low, int64_t high) {
     }
 }
 
+#define COLUMN_ARG(T)                                                                                \
+    {                                                                                                \
+        const T *v = (const T *)c->x + t / bands * c->n * c->inner + first;                          \
+        T best[BAND];                                                                                \
+        memcpy(best, v, (size_t)width * sizeof(T));                                                  \
+        for (int64_t j = 1; j < c->n; j++)                                                           \
+            for (int64_t i = 0; i < width; i++) {                                                    \
+                T y = v[j * c->inner + i];                                                           \
+                bool wins = best[i] == best[i] && ((c->minimum ? y < best[i] : y > best[i]) || y != y); \
+                best[i] = wins ? y : best[i];                                                        \
+                at[i] = wins ? j : at[i];                                                            \
+            }                                                                                        \
+    }
+
+/// Columns side by side; tasks are bands of columns.
+static void arg_columns_range(void *p, int64_t low, int64_t high) {
+    const arg_context *c = p;
+    int64_t bands = (c->inner + BAND - 1) / BAND;
+    for (int64_t t = low; t < high; t++) {
+        int64_t first = t % bands * BAND, width = c->inner - first < BAND ? c->inner - first : BAND;
+        int64_t *at = c->out + t / bands * c->inner + first;
+        memset(at, 0, (size_t)width * 8);
+        switch (c->dtype) {
+        case TK_F32: COLUMN_ARG(float) break;
+        case TK_F64: COLUMN_ARG(double) break;
+        case TK_I8: COLUMN_ARG(int8_t) break;
+        case TK_I32: COLUMN_ARG(int32_t) break;
+        case TK_I64: COLUMN_ARG(int64_t) break;
+        default: COLUMN_ARG(uint8_t)
+        }
+    }
+}
+
 void tk_arg_reduce(bool minimum, int dtype, const void *x, int64_t *out, int64_t outer, int64_t n, int64_t inner) {
     if (is_half(dtype)) {
         float *wide = tk_alloc((size_t)(outer * n * inner * 4));
@@ -238,6 +271,11 @@ void tk_arg_reduce(bool minimum, int dtype, const void *x, int64_t *out, int64_t
         return;
     }
     arg_context c = {minimum, dtype, x, out, n, inner, tk_element_size(dtype)};
+    if (inner >= 8) {
+        int64_t bands = outer * ((inner + BAND - 1) / BAND), each = TK_GRAIN / (BAND * (n > 0 ? n : 1));
+        tk_parallel_ranges(bands, each > 0 ? each : 1, arg_columns_range, &c);
+        return;
+    }
     int64_t grain = TK_GRAIN / (n > 0 ? n : 1);
     tk_parallel_ranges(outer * inner, grain > 0 ? grain : 1, arg_range, &c);
 }
@@ -256,6 +294,32 @@ typedef struct { const char *x; char *mean, *m2; int64_t n, inner; int dtype; } 
         ((T *)c->mean)[t] = (T)m;                                                                    \
         ((T *)c->m2)[t] = (T)(q - d * d / (double)c->n);                                             \
     }
+
+#define COLUMN_MOMENTS(T)                                                                            \
+    {                                                                                                \
+        double m[BAND], q[BAND], d[BAND];                                                            \
+        const T *v = (const T *)c->x + t / bands * c->n * c->inner + first;                          \
+        for (int64_t i = 0; i < width; i++) m[i] = q[i] = d[i] = 0;                                  \
+        for (int64_t j = 0; j < c->n; j++) for (int64_t i = 0; i < width; i++) m[i] += (double)v[j * c->inner + i]; \
+        for (int64_t i = 0; i < width; i++) m[i] /= (double)c->n;                                    \
+        for (int64_t j = 0; j < c->n; j++)                                                           \
+            for (int64_t i = 0; i < width; i++) { double e = (double)v[j * c->inner + i] - m[i]; q[i] += e * e; d[i] += e; } \
+        for (int64_t i = 0; i < width; i++) {                                                        \
+            ((T *)c->mean)[to + i] = (T)m[i];                                                        \
+            ((T *)c->m2)[to + i] = (T)(q[i] - d[i] * d[i] / (double)c->n);                           \
+        }                                                                                            \
+    }
+
+/// Columns side by side; tasks are bands of columns.
+static void moment_columns_range(void *p, int64_t low, int64_t high) {
+    const moment_context *c = p;
+    int64_t bands = (c->inner + BAND - 1) / BAND;
+    for (int64_t t = low; t < high; t++) {
+        int64_t first = t % bands * BAND, width = c->inner - first < BAND ? c->inner - first : BAND;
+        int64_t to = t / bands * c->inner + first;
+        if (c->dtype == TK_F32) COLUMN_MOMENTS(float) else COLUMN_MOMENTS(double)
+    }
+}
 
 static void moment_range(void *p, int64_t low, int64_t high) {
     const moment_context *c = p;
@@ -278,6 +342,11 @@ void tk_mean_m2(int dtype, const void *x, void *mean, void *m2, int64_t outer, i
         return;
     }
     moment_context c = {x, mean, m2, n, inner, dtype};
+    if (inner >= 8) {
+        int64_t bands = outer * ((inner + BAND - 1) / BAND), grain = TK_GRAIN / (BAND * (n > 0 ? n : 1));
+        tk_parallel_ranges(bands, grain > 0 ? grain : 1, moment_columns_range, &c);
+        return;
+    }
     int64_t grain = TK_GRAIN / (n > 0 ? n : 1);
     tk_parallel_ranges(outer * inner, grain > 0 ? grain : 1, moment_range, &c);
 }
@@ -323,6 +392,34 @@ typedef struct { int dtype; const char *x; char *out; int64_t n, inner; } cumsum
         for (int64_t j = 0; j < c->n; j++) { s += (A)v[j * c->inner]; y[j * c->inner] = (T)s; }      \
     }
 
+// Columns side by side, so that rows are read as they lie in memory. Tasks are blocks of columns.
+#define CUMSUM_COLUMNS(T, A)                                                                         \
+    {                                                                                                \
+        A s[BAND];                                                                                   \
+        const T *v = (const T *)c->x + start;                                                        \
+        T *y = (T *)c->out + start;                                                                  \
+        for (int64_t i = 0; i < width; i++) s[i] = 0;                                                \
+        for (int64_t j = 0; j < c->n; j++, v += c->inner, y += c->inner)                             \
+            for (int64_t i = 0; i < width; i++) { s[i] += (A)v[i]; y[i] = (T)s[i]; }                 \
+    }
+
+static void cumsum_columns_range(void *p, int64_t low, int64_t high) {
+    const cumsum_context *c = p;
+    int64_t bands = (c->inner + BAND - 1) / BAND;
+    for (int64_t t = low; t < high; t++) {
+        int64_t first = t % bands * BAND, width = c->inner - first < BAND ? c->inner - first : BAND;
+        int64_t start = t / bands * c->n * c->inner + first;
+        switch (c->dtype) {
+        case TK_F32: CUMSUM_COLUMNS(float, double) break;
+        case TK_F64: CUMSUM_COLUMNS(double, double) break;
+        case TK_I8: CUMSUM_COLUMNS(int8_t, uint32_t) break;
+        case TK_I32: CUMSUM_COLUMNS(int32_t, uint32_t) break;
+        case TK_I64: CUMSUM_COLUMNS(int64_t, uint64_t) break;
+        default: CUMSUM_COLUMNS(uint8_t, uint32_t)
+        }
+    }
+}
+
 static void cumsum_range(void *p, int64_t low, int64_t high) {
     const cumsum_context *c = p;
     for (int64_t t = low; t < high; t++) {
@@ -349,6 +446,11 @@ void tk_cumsum(int dtype, const void *x, void *out, int64_t outer, int64_t n, in
         return;
     }
     cumsum_context c = {dtype, x, out, n, inner};
+    if (inner >= 8) {
+        int64_t bands = outer * ((inner + BAND - 1) / BAND), grain = TK_GRAIN / (BAND * (n > 0 ? n : 1));
+        tk_parallel_ranges(bands, grain > 0 ? grain : 1, cumsum_columns_range, &c);
+        return;
+    }
     int64_t grain = TK_GRAIN / (n > 0 ? n : 1);
     tk_parallel_ranges(outer * inner, grain > 0 ? grain : 1, cumsum_range, &c);
 }

@@ -25,7 +25,8 @@ struct OnnxGeometry {
         if mode == "NOTSET" { return }
         for i in 0..<rank {
             let output = (input[i] + stride[i] - 1) / stride[i]
-            let total = mode == "VALID" ? 0 : Swift.max((output - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1 - input[i], 0)
+            let total =
+                mode == "VALID" ? 0 : Swift.max((output - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1 - input[i], 0)
             before[i] = mode == "SAME_LOWER" ? total - total / 2 : total / 2
             after[i] = total - before[i]
         }
@@ -61,7 +62,8 @@ struct OnnxGeometry {
 func convolved(
     _ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil, stride: [Int], padding: [Int], dilation: [Int], groups: Int
 ) -> Tensor {
-    let stride = SpatialSizes(stride), padding = ConvolutionPadding.sizes(SpatialSizes(padding)), dilation = SpatialSizes(dilation)
+    let stride = SpatialSizes(stride), padding = ConvolutionPadding.sizes(SpatialSizes(padding)),
+        dilation = SpatialSizes(dilation)
     switch x.rank {
     case 3: return conv1d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
     case 4: return conv2d(x, weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)

@@ -20,7 +20,9 @@ enum OnnxRunner {
         for key in ["initializers", "graph_inputs"] {
             for (name, any) in item[key] as? [String: Any] ?? [:] {
                 edges[name] = try value(any, file)
-                if isTrained, case .tensor(let x, nil) = edges[name], x.dtype.isDifferentiable { edges[name] = .tensor(x.asLeaf()) }
+                if isTrained, case .tensor(let x, nil) = edges[name], x.dtype.isDifferentiable {
+                    edges[name] = .tensor(x.asLeaf())
+                }
             }
         }
         for node in nodes {
@@ -124,7 +126,9 @@ enum OnnxRunner {
 }
 
 extension ConformanceSuite {
-    fileprivate static func compare(_ x: Tensor, _ wanted: Tensor, _ tolerance: Tolerance) -> String? { mismatch(x, wanted, tolerance) }
+    fileprivate static func compare(_ x: Tensor, _ wanted: Tensor, _ tolerance: Tolerance) -> String? {
+        mismatch(x, wanted, tolerance)
+    }
 }
 
 /// ONNX's operators by name, those of the other domains too: no name is in two of them.

@@ -4,7 +4,9 @@ extension OnnxTable {
     static let attention: [String: OnnxOperator] = [
         "Attention": { try attention($0) },
         "FlexAttention": { call in
-            for name in ["score_mod", "mask_mod", "prob_mod"] where call.has(name) { throw Unsupported("FlexAttention with \(name)") }
+            for name in ["score_mod", "mask_mod", "prob_mod"] where call.has(name) {
+                throw Unsupported("FlexAttention with \(name)")
+            }
             let scale = call.has("scale") ? try call.double("scale", or: 1) : nil
             return scaledDotProductAttention(try call.x(0), try call.x(1), try call.x(2), scale: scale)
         },
@@ -19,18 +21,23 @@ extension OnnxTable {
             }
             let (c, s) = (try angles(1), try angles(2)), turned = q.narrowed(axis: 3, start: 0, length: width)
             let isInterleaved = try call.flag("interleaved")
-            let halves = isInterleaved
+            let halves =
+                isInterleaved
                 ? turned.unflattened(-1, into: [width / 2, 2]).unstacked(axis: -1) : turned.chunked(2, axis: 3)
             let parts = [halves[0] * c - halves[1] * s, halves[0] * s + halves[1] * c]
             let rotated = isInterleaved ? stack(parts, axis: -1).flattened(from: -2) : concatenate(parts, axis: 3)
-            let y = width == size ? rotated : concatenate([rotated, q.narrowed(axis: 3, start: width, length: size - width)], axis: 3)
+            let y =
+                width == size
+                ? rotated : concatenate([rotated, q.narrowed(axis: 3, start: width, length: size - width)], axis: 3)
             return isFlat ? joined(y) : y
         },
         "LinearAttention": { try linearAttention($0) },
     ]
 
     /// `[batch, length, heads · size]` to `[batch, heads, length, size]`.
-    private static func heads(_ x: Tensor, _ count: Int) -> Tensor { x.unflattened(2, into: [count, x.shape[2] / count]).transposed(1, 2) }
+    private static func heads(_ x: Tensor, _ count: Int) -> Tensor {
+        x.unflattened(2, into: [count, x.shape[2] / count]).transposed(1, 2)
+    }
     private static func joined(_ x: Tensor) -> Tensor { x.transposed(1, 2).flattened(from: 2) }
 
     private static func attention(_ call: OnnxCall) throws -> [OnnxValue] {
@@ -70,7 +77,8 @@ extension OnnxTable {
             y = scaledDotProductAttention(q, k, v, mask: visible, scale: scale)
         } else if isPlain, let bias {
             let hidden = visible.expanded(to: broadcastShape(visible.shape, bias.shape)!)
-            y = scaledDotProductAttention(q, k, v, mask: which(hidden, bias, Tensor(-Double.infinity, dtype: bias.dtype)), scale: scale)
+            y = scaledDotProductAttention(
+                q, k, v, mask: which(hidden, bias, Tensor(-Double.infinity, dtype: bias.dtype)), scale: scale)
         } else {
             let precision = try call.optionalInt("softmax_precision").map(onnxType) ?? q.dtype
             (y, scores) = scored(q, k, v, visible, bias, scale, cap, try call.int("qk_matmul_output_mode", or: 0), precision)

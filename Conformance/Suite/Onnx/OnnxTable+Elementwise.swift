@@ -8,7 +8,8 @@ extension OnnxTable {
         "Acos": one { acos($0) }, "Atan": one { atan($0) }, "Sinh": one { sinh($0) }, "Cosh": one { cosh($0) },
         "Tanh": one { tanh($0) }, "Asinh": one { asinh($0) }, "Acosh": one { acosh($0) }, "Atanh": one { atanh($0) },
         "Floor": one { floor($0) }, "Ceil": one { ceil($0) }, "Round": one { round($0) }, "IsNaN": one { $0.isNaN },
-        "Sigmoid": one { sigmoid($0) }, "Relu": one { relu($0) }, "Softplus": one { softplus($0) }, "Softsign": one { softsign($0) },
+        "Sigmoid": one { sigmoid($0) }, "Relu": one { relu($0) }, "Softplus": one { softplus($0) },
+        "Softsign": one { softsign($0) },
         "HardSwish": one { hardswish($0) }, "Mish": one { mish($0) }, "Identity": { $0.inputs[0] },
         "Not": one { .!$0 },
         "Equal": two { $0 .== $1 }, "Greater": two { $0 .> $1 }, "GreaterOrEqual": two { $0 .>= $1 }, "Less": two { $0 .< $1 },
@@ -21,7 +22,9 @@ extension OnnxTable {
         "Mean": { call in try folded(call) { $0 + $1 } / Double(call.inputs.count) },
         "Pow": two { base, exponent in
             // The result has the base's type.
-            if base.dtype.isInteger && exponent.dtype.isFloatingPoint { return pow(base.to(.float64), exponent.to(.float64)).to(base.dtype) }
+            if base.dtype.isInteger && exponent.dtype.isFloatingPoint {
+                return pow(base.to(.float64), exponent.to(.float64)).to(base.dtype)
+            }
             return pow(base, exponent).to(base.dtype)
         },
         "Mod": { call in

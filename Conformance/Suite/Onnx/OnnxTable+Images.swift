@@ -126,7 +126,9 @@ private struct OnnxSampling {
     }
 
     /// A filter of a given half width, made wider by `antialias` when shrinking.
-    private func filtered(_ part: Double, _ scale: Double, support: Int, _ filter: (Double) -> Double) -> [(offset: Int, weight: Double)] {
+    private func filtered(_ part: Double, _ scale: Double, support: Int, _ filter: (Double) -> Double) -> [(
+        offset: Int, weight: Double
+    )] {
         let scale = antialias ? scale : 1
         let start = Int((-Double(support) / scale).rounded(.down)) + 1
         let raw = (start..<2 - start).map { (offset: $0, weight: filter((Double($0) - part) * scale)) }

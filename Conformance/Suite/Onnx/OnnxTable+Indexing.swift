@@ -26,7 +26,8 @@ extension OnnxTable {
             if try call.string("mode", or: "linear") == "circular" { places = remainder(places, Tensor(cache.shape[axis])) }
             var shape = Shape(repeating: 1, count: cache.rank)
             (shape[0], shape[axis]) = (cache.shape[0], length)
-            return cache.scattered(axis: axis, index: places.reshaped(shape).expanded(to: update.shape).contiguous(), source: update)
+            return cache.scattered(
+                axis: axis, index: places.reshaped(shape).expanded(to: update.shape).contiguous(), source: update)
         },
         "OneHot": { call in
             let labels = try call.x().to(.int64), depth = try call.x(1).item(Int.self), values = try call.x(2)

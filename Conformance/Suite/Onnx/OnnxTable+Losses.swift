@@ -31,7 +31,8 @@ extension OnnxTable {
             let rate = try call.x(0), step = try call.x(1).item(Double.self), eps = try call.double("epsilon", or: 1e-6)
             let alpha = try call.double("alpha", or: 0.9), beta = try call.double("beta", or: 0.999)
             let after = try call.double("norm_coefficient_post", or: 0)
-            let adjusted = step > 0 ? rate * sqrt(Tensor(1 - Foundation.pow(beta, step))) / (1 - Foundation.pow(alpha, step)) : rate
+            let adjusted =
+                step > 0 ? rate * sqrt(Tensor(1 - Foundation.pow(beta, step))) / (1 - Foundation.pow(alpha, step)) : rate
             return try updated(call, states: 2) { x, g, states in
                 let v = states[0] * alpha + g * (1 - alpha), h = states[1] * beta + g * g * (1 - beta)
                 return ((x - adjusted * v / (sqrt(h) + eps)) * (1 - after), [v, h])

@@ -6,11 +6,14 @@ extension OnnxTable {
         "BatchNormalization": { call in
             let x = try call.x(0), weight = try call.x(1), bias = try call.x(2), mean = try call.x(3), variance = try call.x(4)
             let eps = try call.double("epsilon", or: 1e-5)
-            if !(try call.flag("training_mode")) { return batchNorm(x, mean: mean, variance: variance, weight: weight, bias: bias, eps: eps) }
+            if !(try call.flag("training_mode")) {
+                return batchNorm(x, mean: mean, variance: variance, weight: weight, bias: bias, eps: eps)
+            }
             let keep = try call.double("momentum", or: 0.9)
             let y = batchNormWithStatistics(x, weight: weight, bias: bias, eps: eps)
             return outputs(
-                y.output, mean * keep + y.mean.to(mean.dtype) * (1 - keep), variance * keep + y.variance.to(variance.dtype) * (1 - keep))
+                y.output, mean * keep + y.mean.to(mean.dtype) * (1 - keep),
+                variance * keep + y.variance.to(variance.dtype) * (1 - keep))
         },
         "InstanceNormalization": {
             instanceNorm(try $0.x(0), weight: try $0.x(1), bias: try $0.x(2), eps: try $0.double("epsilon", or: 1e-5))
@@ -36,7 +39,8 @@ extension OnnxTable {
         "RMSNormalization": { call in
             let x = try call.x(0), shape = Array(x.shape[(try call.axis(-1, rank: x.rank))...])
             return rmsNorm(
-                x, normalizedShape: shape, weight: try call.x(1).expanded(to: shape).contiguous(), eps: try call.double("epsilon", or: 1e-5))
+                x, normalizedShape: shape, weight: try call.x(1).expanded(to: shape).contiguous(),
+                eps: try call.double("epsilon", or: 1e-5))
         },
         "MeanVarianceNormalization": { call in
             let x = try call.x(), axes = Axes(try call.ints("axes") ?? [0, 2, 3])
@@ -49,7 +53,8 @@ extension OnnxTable {
         },
         "LpNormalization": {
             let x = try $0.x()
-            return normalized(x, p: try $0.double("p", or: 2), axis: try $0.axis(-1, rank: x.rank), epsilon: x.dtype == .float16 ? 1e-7 : 1e-12)
+            return normalized(
+                x, p: try $0.double("p", or: 2), axis: try $0.axis(-1, rank: x.rank), epsilon: x.dtype == .float16 ? 1e-7 : 1e-12)
         },
         "Softmax": { try rows($0) { softmax($0, axis: $1) } },
         "LogSoftmax": { try rows($0) { logSoftmax($0, axis: $1) } },

@@ -23,12 +23,15 @@ extension OnnxTable {
         "MatMulInteger": { call in
             let a = try call.x(0), b = try call.x(1)
             // A zero point per row of the first, per column of the second.
-            let left = try call.optional(2).map { $0.rank == 1 && $0.count > 1 ? $0.unsqueezed(-1) : $0.count == 1 ? $0.reshaped([]) : $0 }
+            let left = try call.optional(2).map {
+                $0.rank == 1 && $0.count > 1 ? $0.unsqueezed(-1) : $0.count == 1 ? $0.reshaped([]) : $0
+            }
             return matmul(shifted(a, left), shifted(b, try call.optional(3))).to(.int32)
         },
         "ConvInteger": { call in
             let x = shifted(try call.x(0), try call.optional(2)), weight = try call.x(1)
-            return try convolved(call, x, shifted(weight, try call.optional(3)?.facing(axis: 0, rank: weight.rank)), nil).to(.int32)
+            return try convolved(call, x, shifted(weight, try call.optional(3)?.facing(axis: 0, rank: weight.rank)), nil).to(
+                .int32)
         },
         "QLinearMatMul": { call in
             let a = try call.x(0), b = try call.x(3)
@@ -42,7 +45,8 @@ extension OnnxTable {
         },
         "QLinearConv": { call in
             let x = shifted(try call.x(0), try call.x(2)), weight = try call.x(3), rank = weight.rank
-            let sums = try convolved(call, x, shifted(weight, try call.x(5).facing(axis: 0, rank: rank)), try call.optional(8)?.to(.int64))
+            let sums = try convolved(
+                call, x, shifted(weight, try call.x(5).facing(axis: 0, rank: rank)), try call.optional(8)?.to(.int64))
             let scale = try call.x(1).to(.float32).reshaped([]) * (try call.x(4).to(.float32).facing(axis: 1, rank: rank))
             let target = try integer(call, zero: 7, named: 0)
             let y = sums.to(.float32) * (scale / (try call.x(6).to(.float32).reshaped([])))

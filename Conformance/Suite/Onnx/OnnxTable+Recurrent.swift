@@ -21,7 +21,8 @@ extension OnnxTable {
         },
         "LSTM": { call in
             let isCoupled = try call.flag("input_forget")
-            return try OnnxRecurrence(call, gates: 4, states: 2, activations: ["Sigmoid", "Tanh", "Tanh"]).run { cell, x, states in
+            return try OnnxRecurrence(call, gates: 4, states: 2, activations: ["Sigmoid", "Tanh", "Tanh"]).run {
+                cell, x, states in
                 let h = states[0], c = states[1]
                 // Gates in the order input, output, forget, cell; the peepholes' is input, output, forget.
                 let sums = (x + matmul(h, cell.recurrent.T)).chunked(4, axis: 1)
@@ -104,12 +105,14 @@ private struct OnnxRecurrence {
 
     private func cell(_ d: Int) throws -> OnnxCell {
         OnnxCell(
-            recurrent: try call.x(2)[d], biases: try call.optional(3)?[d].chunked(2 * gates, axis: 0), peephole: try call.optional(7)?[d],
+            recurrent: try call.x(2)[d], biases: try call.optional(3)?[d].chunked(2 * gates, axis: 0),
+            peephole: try call.optional(7)?[d],
             clip: try call.double("clip", or: 0), f: try activations(d))
     }
 
     private func activations(_ d: Int) throws -> [@Sendable (Tensor) -> Tensor] {
-        let names = try call.strings("activations").map { Array($0[(d * standard.count)..<((d + 1) * standard.count)]) } ?? standard
+        let names =
+            try call.strings("activations").map { Array($0[(d * standard.count)..<((d + 1) * standard.count)]) } ?? standard
         var alphas = try call.doubles("activation_alpha") ?? [], betas = try call.doubles("activation_beta") ?? []
         func next(_ list: inout [Double], _ standard: Double) -> Double { list.isEmpty ? standard : list.removeFirst() }
         return try names.map { name in

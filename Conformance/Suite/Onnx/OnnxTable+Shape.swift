@@ -115,7 +115,8 @@ extension OnnxTable {
         },
         "ReverseSequence": { call in
             let x = try call.x(), time = try call.axis(0, "time_axis", rank: x.rank)
-            return x.reversedSequences(lengths: try call.x(1), axis: time, batchAxis: try call.axis(1, "batch_axis", rank: x.rank))
+            return x.reversedSequences(
+                lengths: try call.x(1), axis: time, batchAxis: try call.axis(1, "batch_axis", rank: x.rank))
         },
     ]
 

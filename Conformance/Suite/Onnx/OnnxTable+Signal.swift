@@ -11,7 +11,8 @@ extension OnnxTable {
             let isReal = x.shape.last == 1, z = isReal ? x.squeezed(-1) : x.contiguous().viewAsComplex
             if inverse && oneSided { return FFT.irfft(z, count: count, axis: axis).unsqueezed(-1).to(x.dtype) }
             if inverse { return FFT.ifft(z, count: count, axis: axis).viewAsReal.to(x.dtype) }
-            return (oneSided ? FFT.rfft(isReal ? z : z.real, count: count, axis: axis) : FFT.fft(z, count: count, axis: axis)).viewAsReal
+            return (oneSided ? FFT.rfft(isReal ? z : z.real, count: count, axis: axis) : FFT.fft(z, count: count, axis: axis))
+                .viewAsReal
                 .to(x.dtype)
         },
         "STFT": { call in
@@ -30,7 +31,8 @@ extension OnnxTable {
         "MelWeightMatrix": { call in
             let type = try onnxType(try call.int("output_datatype", or: 1))
             return melFilterBank(
-                filters: try call.x(0).item(Int.self), fftLength: try call.x(1).item(Int.self), sampleRate: try call.x(2).item(Int.self),
+                filters: try call.x(0).item(Int.self), fftLength: try call.x(1).item(Int.self),
+                sampleRate: try call.x(2).item(Int.self),
                 from: try call.x(3).item(Double.self), to: try call.x(4).item(Double.self), dtype: type)
         },
     ]

@@ -14,20 +14,28 @@ extension OnnxTable {
         "TfIdfVectorizer": { try weighedGrams($0) },
         "LabelEncoder": { call in
             let x = try call.x()
-            let keys = try call.tensor("keys_tensor")?.scalars(Double.self) ?? call.doubles("keys_floats") ?? call.ints("keys_int64s")?.map { Double($0) }
+            let keys =
+                try call.tensor("keys_tensor")?.scalars(Double.self) ?? call.doubles("keys_floats")
+                ?? call.ints("keys_int64s")?.map { Double($0) }
             guard let keys else { throw Unsupported("LabelEncoder of text") }
             let values: Tensor, standard: Double
             if let tensor = call.tensor("values_tensor") {
-                (values, standard) = (tensor, call.tensor("default_tensor")?.scalars(Double.self).first ?? (tensor.dtype.isInteger ? -1 : 0))
+                (values, standard) = (
+                    tensor, call.tensor("default_tensor")?.scalars(Double.self).first ?? (tensor.dtype.isInteger ? -1 : 0)
+                )
             } else if let floats = try call.doubles("values_floats") {
-                (values, standard) = (Tensor(floats, shape: [floats.count], dtype: .float32), try call.double("default_float", or: 0))
+                (values, standard) = (
+                    Tensor(floats, shape: [floats.count], dtype: .float32), try call.double("default_float", or: 0)
+                )
             } else if let whole = try call.ints("values_int64s") {
                 (values, standard) = (Tensor(whole, shape: [whole.count]), Double(try call.int("default_int64", or: -1)))
             } else {
                 throw Unsupported("LabelEncoder to text")
             }
             let list = values.scalars(Double.self)
-            let found = x.scalars(Double.self).map { v in keys.firstIndex { $0 == v || ($0.isNaN && v.isNaN) }.map { list[$0] } ?? standard }
+            let found = x.scalars(Double.self).map { v in
+                keys.firstIndex { $0 == v || ($0.isNaN && v.isNaN) }.map { list[$0] } ?? standard
+            }
             return Tensor(found, shape: x.shape, dtype: values.dtype)
         },
     ]

@@ -7,7 +7,8 @@ extension OnnxTable {
         "ConvTranspose": { call in
             let x = try call.x(0), weight = try call.x(1)
             let geometry = try OnnxGeometry(call, x, kernel: Array(weight.shape[2...])), rank = geometry.rank
-            let stride = SpatialSizes(geometry.stride), dilation = SpatialSizes(geometry.dilation), groups = try call.int("group", or: 1)
+            let stride = SpatialSizes(geometry.stride), dilation = SpatialSizes(geometry.dilation),
+                groups = try call.int("group", or: 1)
             let full: Tensor
             switch rank {
             case 1: full = convTranspose1d(x, weight, stride: stride, groups: groups, dilation: dilation)
@@ -16,7 +17,8 @@ extension OnnxTable {
             }
             let extra = try call.ints("output_padding") ?? [Int](repeating: 0, count: rank)
             let mode = try call.string("auto_pad", or: "NOTSET")
-            let wanted = try call.ints("output_shape").map { Array($0.suffix(rank)) }
+            let wanted =
+                try call.ints("output_shape").map { Array($0.suffix(rank)) }
                 ?? (mode.hasPrefix("SAME") ? zip(geometry.input, geometry.stride).map { $0 * $1 } : nil)
             // Padding cuts the full result; what is still missing is zeros at the end.
             var amounts: [Int] = []
@@ -45,14 +47,17 @@ extension OnnxTable {
             let geometry = try OnnxGeometry(call, x, kernel: Array(weight.shape[2...]))
             guard geometry.rank == 2 else { throw Unsupported("DeformConv over \(geometry.rank) axes") }
             return deformConv2d(
-                x, weight, try call.optional(3), offset: try call.x(2), mask: try call.optional(4), stride: SpatialSizes(geometry.stride),
-                padding: SpatialSizes(geometry.before), dilation: SpatialSizes(geometry.dilation), groups: try call.int("group", or: 1))
+                x, weight, try call.optional(3), offset: try call.x(2), mask: try call.optional(4),
+                stride: SpatialSizes(geometry.stride),
+                padding: SpatialSizes(geometry.before), dilation: SpatialSizes(geometry.dilation),
+                groups: try call.int("group", or: 1))
         },
         "Col2Im": { call in try columnsToImage(call) },
         "AveragePool": { call in
             let x = try call.x(), geometry = try pooled(call, x), includesPad = try call.flag("count_include_pad")
             if geometry.isPlain && geometry.dilation.allSatisfy({ $0 == 1 }) {
-                let kernel = SpatialSizes(geometry.kernel), stride = SpatialSizes(geometry.stride), padding = SpatialSizes(geometry.before)
+                let kernel = SpatialSizes(geometry.kernel), stride = SpatialSizes(geometry.stride),
+                    padding = SpatialSizes(geometry.before)
                 let ceil = geometry.isCeil
                 switch geometry.rank {
                 case 1:
@@ -98,7 +103,10 @@ extension OnnxTable {
                 ceilMode: isPlain && geometry.isCeil)
             if call.outputCount < 2 { return values }
             // Positions in the padded plane to those in the whole input; ONNX counts through batch and channels.
-            let axes = isPlain ? geometry.input : (0..<rank).map { geometry.input[$0] + geometry.before[$0] + geometry.after[$0] + geometry.excess[$0] }
+            let axes =
+                isPlain
+                ? geometry.input
+                : (0..<rank).map { geometry.input[$0] + geometry.before[$0] + geometry.after[$0] + geometry.excess[$0] }
             var rest = places, coordinates: [Tensor] = []
             for size in axes.reversed() {
                 coordinates.insert(remainder(rest, Tensor(size)), at: 0)
@@ -109,7 +117,8 @@ extension OnnxTable {
             let order = isColumnMajor ? Array((0..<rank).reversed()) : Array(0..<rank)
             var flat = Tensor(zerosLike: places)
             for axis in order { flat = flat * geometry.input[axis] + coordinates[axis] }
-            let planes = Tensor(arange: x.shape[0] * x.shape[1]).reshaped([x.shape[0], x.shape[1]] + Shape(repeating: 1, count: rank))
+            let planes = Tensor(arange: x.shape[0] * x.shape[1]).reshaped(
+                [x.shape[0], x.shape[1]] + Shape(repeating: 1, count: rank))
             return outputs(values, planes * geometry.input.reduce(1, *) + flat)
         },
         "MaxUnpool": { call in
@@ -132,26 +141,32 @@ extension OnnxTable {
         "MaxRoiPool": { call in
             let x = try call.x(0), scale = try call.double("spatial_scale", or: 1), size = try call.ints("pooled_shape") ?? []
             let regions = try call.x(1).matrix(Double.self)
-            return concatenate(regions.map { region in
-                let corners = region[1...].map { Int(($0 * scale).rounded()) }
-                func bins(_ axis: Int) -> [(start: Int, length: Int)] {
-                    let start = corners[1 - axis], extent = Double(Swift.max(corners[3 - axis] - start + 1, 1)) / Double(size[axis])
-                    func inside(_ i: Double) -> Int { Swift.min(Swift.max(Int(i) + start, 0), x.shape[2 + axis]) }
-                    return (0..<size[axis]).map {
-                        let low = inside((Double($0) * extent).rounded(.down)), high = inside((Double($0 + 1) * extent).rounded(.up))
-                        return (low, Swift.max(high - low, 0))
+            return concatenate(
+                regions.map { region in
+                    let corners = region[1...].map { Int(($0 * scale).rounded()) }
+                    func bins(_ axis: Int) -> [(start: Int, length: Int)] {
+                        let start = corners[1 - axis],
+                            extent = Double(Swift.max(corners[3 - axis] - start + 1, 1)) / Double(size[axis])
+                        func inside(_ i: Double) -> Int { Swift.min(Swift.max(Int(i) + start, 0), x.shape[2 + axis]) }
+                        return (0..<size[axis]).map {
+                            let low = inside((Double($0) * extent).rounded(.down)),
+                                high = inside((Double($0 + 1) * extent).rounded(.up))
+                            return (low, Swift.max(high - low, 0))
+                        }
                     }
-                }
-                let image = x.narrowed(axis: 0, start: Int(region[0]), length: 1)
-                let rows = bins(0).map { row in
-                    stack(bins(1).map { column in
-                        if row.length == 0 || column.length == 0 { return Tensor(zeros: [1, x.shape[1]], dtype: x.dtype) }
-                        return image.narrowed(axis: 2, start: row.start, length: row.length)
-                            .narrowed(axis: 3, start: column.start, length: column.length).max([2, 3])
-                    }, axis: -1)
-                }
-                return stack(rows, axis: -2)
-            })
+                    let image = x.narrowed(axis: 0, start: Int(region[0]), length: 1)
+                    let rows = bins(0).map { row in
+                        stack(
+                            bins(1).map { column in
+                                if row.length == 0 || column.length == 0 {
+                                    return Tensor(zeros: [1, x.shape[1]], dtype: x.dtype)
+                                }
+                                return image.narrowed(axis: 2, start: row.start, length: row.length)
+                                    .narrowed(axis: 3, start: column.start, length: column.length).max([2, 3])
+                            }, axis: -1)
+                    }
+                    return stack(rows, axis: -2)
+                })
         },
     ]
 
@@ -192,7 +207,9 @@ extension OnnxTable {
             let blocks = (whole[axis] - dilation[axis] * (kernel[axis] - 1) - 1) / stride[axis] + 1
             let here = (Tensor(arange: kernel[axis]) * dilation[axis]).unsqueezed(-1) + Tensor(arange: blocks) * stride[axis]
             let (a, b) = (place.shape, here.shape)
-            place = (place.reshaped([a[0], 1, a[1], 1]) * whole[axis] + here.reshaped([1, b[0], 1, b[1]])).reshaped([a[0] * b[0], a[1] * b[1]])
+            place = (place.reshaped([a[0], 1, a[1], 1]) * whole[axis] + here.reshaped([1, b[0], 1, b[1]])).reshaped([
+                a[0] * b[0], a[1] * b[1],
+            ])
         }
         let flat = Tensor(zeros: [batch, channels, whole.reduce(1, *)], dtype: x.dtype)
         let source = x.reshaped([batch, channels, place.count])

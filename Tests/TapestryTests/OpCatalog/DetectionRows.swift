@@ -55,10 +55,12 @@ extension OpCatalog {
 
     static let detection: [OpRow] = [
         OpRow(
-            "roiAlign", [[.real([2, 2, 6, 6])]], .arrays { a in region(a[0]) { $0.reduce(0, +) / 4 } }, types: [.float32], slack: 4
+            "roiAlign", [[.real([2, 2, 6, 6])]], .arrays { a in region(a[0]) { $0.reduce(0, +) / 4 } }, types: [.float32],
+            slack: 4
         ) {
             roiAlign(
-                $0[0], boxes: Tensor([[0.6, 1.2, 3.4, 4]], dtype: .float64), batchIndex: Tensor([1]), outputSize: 2, samplingRatio: 2,
+                $0[0], boxes: Tensor([[0.6, 1.2, 3.4, 4]], dtype: .float64), batchIndex: Tensor([1]), outputSize: 2,
+                samplingRatio: 2,
                 aligned: true)
         }
     ]

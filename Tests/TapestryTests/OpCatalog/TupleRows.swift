@@ -71,7 +71,7 @@ extension OpCatalog {
         OpRow(
             "stft", [[.real([2, 11])]],
             .arrays { a in
-                ReferenceArray([2, 3, 5, 2]) { i in
+                ReferenceArray([2, 3, 6, 2]) { i in
                     // Frames of 4 places every 2 of the signal with 2 mirrored places at both ends.
                     (0..<4).reduce(0.0) { (sum: Double, j: Int) -> Double in
                         let place = i[2] * 2 + j - 2

@@ -27,8 +27,11 @@ public func deformConv2d(
     let shifts = offset.reshaped([batch * sets, taps, 2] + output)
     func coordinate(_ axis: Int) -> Tensor {
         let steps = Tensor(arange: output[axis], dtype: x.dtype) * stride[axis] - padding[axis]
-        let reach = Tensor((0..<taps).map { (axis == 0 ? $0 / kernel[1] : $0 % kernel[1]) * dilation[axis] }, shape: [taps, 1, 1], dtype: x.dtype)
-        let place = shifts.narrowed(axis: 2, start: axis, length: 1).squeezed(2) + reach + (axis == 0 ? steps.unsqueezed(-1) : steps)
+        let reach = Tensor(
+            (0..<taps).map { (axis == 0 ? $0 / kernel[1] : $0 % kernel[1]) * dilation[axis] }, shape: [taps, 1, 1], dtype: x.dtype
+        )
+        let place =
+            shifts.narrowed(axis: 2, start: axis, length: 1).squeezed(2) + reach + (axis == 0 ? steps.unsqueezed(-1) : steps)
         return (place * 2 + 1) / Double(x.shape[2 + axis]) - 1
     }
     let grid = stack([coordinate(1), coordinate(0)], axis: -1).reshaped([batch * sets, taps * output[0], output[1], 2])
@@ -36,6 +39,7 @@ public func deformConv2d(
     var columns = gridSample(parts, grid).reshaped([batch, sets, inputs / sets, taps, places])
     if let mask { columns = columns * mask.reshaped([batch, sets, 1, taps, places]) }
     let filters = weight.reshaped([groups, weight.shape[0] / groups, weight.shape[1] * taps])
-    let y = matmul(filters, columns.reshaped([batch, groups, weight.shape[1] * taps, places])).reshaped([batch, weight.shape[0]] + output)
+    let y = matmul(filters, columns.reshaped([batch, groups, weight.shape[1] * taps, places])).reshaped(
+        [batch, weight.shape[0]] + output)
     return bias.map { y + $0.reshaped([-1, 1, 1]) } ?? y
 }

@@ -22,7 +22,10 @@ public func roiAlign(
 ) -> Tensor {
     let size = outputSize.expanded("roiAlign", "outputSize", rank: 2, atLeast: 1)
     if x.rank != 4 || boxes.rank != 2 || boxes.shape[1] != 4 || batchIndex.shape != [boxes.shape[0]] || samplingRatio < 0 {
-        fail("roiAlign", "input \(x.shape), boxes \(boxes.shape), batchIndex \(batchIndex.shape); need [batch, channels, height, width], [n, 4], [n]")
+        fail(
+            "roiAlign",
+            "input \(x.shape), boxes \(boxes.shape), batchIndex \(batchIndex.shape); need [batch, channels, height, width], [n, 4], [n]"
+        )
     }
     let channels = x.shape[1], images = batchIndex.scalars(Int.self), corners = boxes.detached().scalars(Double.self)
     if boxes.shape[0] == 0 { return Tensor(zeros: [0, channels] + size, dtype: x.dtype, device: x.device) }
@@ -31,7 +34,8 @@ public func roiAlign(
             let shift = aligned ? 0.5 : 0
             let start = corners[4 * n + 1 - axis] * spatialScale - shift, end = corners[4 * n + 3 - axis] * spatialScale - shift
             return RegionAxis(
-                input: x.shape[2 + axis], start: start, extent: aligned ? end - start : Swift.max(end - start, 1), bins: size[axis],
+                input: x.shape[2 + axis], start: start, extent: aligned ? end - start : Swift.max(end - start, 1),
+                bins: size[axis],
                 ratio: samplingRatio)
         }
         return regionPooled(x[image], axes, pooling)
@@ -73,10 +77,12 @@ private func regionPooled(_ x: Tensor, _ axes: [RegionAxis], _ pooling: RoIPooli
     func part(_ row: [Int], _ column: [Int], _ rowWeight: [Double], _ columnWeight: [Double]) -> Tensor {
         let taken = x.indexSelect(axis: 1, index: Tensor(row, shape: [row.count]))
             .indexSelect(axis: 2, index: Tensor(column, shape: [column.count]))
-        return taken * Tensor(rowWeight, shape: [row.count, 1], dtype: x.dtype) * Tensor(columnWeight, shape: [column.count], dtype: x.dtype)
+        return taken * Tensor(rowWeight, shape: [row.count, 1], dtype: x.dtype)
+            * Tensor(columnWeight, shape: [column.count], dtype: x.dtype)
     }
     let parts = [
-        part(rows.low, columns.low, rows.lowWeight, columns.lowWeight), part(rows.low, columns.high, rows.lowWeight, columns.highWeight),
+        part(rows.low, columns.low, rows.lowWeight, columns.lowWeight),
+        part(rows.low, columns.high, rows.lowWeight, columns.highWeight),
         part(rows.high, columns.low, rows.highWeight, columns.lowWeight),
         part(rows.high, columns.high, rows.highWeight, columns.highWeight),
     ]

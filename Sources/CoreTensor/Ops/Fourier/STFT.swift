@@ -11,7 +11,9 @@ extension FFT {
         let hop = hop ?? fftLength / 4, oneSided = oneSided ?? !x.dtype.isComplex
         let missing = fftLength - (window?.count ?? fftLength)
         if x.rank == 0 || fftLength < 1 || hop < 1 || missing < 0 || (oneSided && x.dtype.isComplex) {
-            fail("stft", "windows \(window?.shape ?? []) in \(fftLength) places every \(hop) of a \(x.dtype) signal of shape \(x.shape)")
+            fail(
+                "stft",
+                "windows \(window?.shape ?? []) in \(fftLength) places every \(hop) of a \(x.dtype) signal of shape \(x.shape)")
         }
         let signal = center ? x.padded([fftLength / 2, fftLength / 2], mode: .reflect) : x
         if signal.shape.last! < fftLength { fail("stft", "a signal of shape \(x.shape) is shorter than \(fftLength) places") }

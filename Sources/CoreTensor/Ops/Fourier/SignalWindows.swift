@@ -5,7 +5,8 @@
 // Windows of signal processing, and filter banks. `periodic` ones are a period of the function, for spectra; the others symmetric.
 
 /// Σ aᵢ (-1)ⁱ cos(2πin / N)
-private func cosineWindow(_ size: Int, _ periodic: Bool, _ coefficients: [Double], _ dtype: DType, _ operation: String) -> Tensor {
+private func cosineWindow(_ size: Int, _ periodic: Bool, _ coefficients: [Double], _ dtype: DType, _ operation: String) -> Tensor
+{
     if size < 0 || !dtype.isFloatingPoint { fail(operation, "\(size) places of type \(dtype); needs floats") }
     let period = Double(periodic ? size : size - 1)
     let values = (0..<size).map { n -> Double in

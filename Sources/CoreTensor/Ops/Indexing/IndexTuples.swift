@@ -44,7 +44,8 @@ extension Tensor {
         {
             fail(
                 operation,
-                "\(index.dtype) tuples \(index.shape) into \(shape) with \(batchAxes) batch axes; needs integers [..., k], k axes at most")
+                "\(index.dtype) tuples \(index.shape) into \(shape) with \(batchAxes) batch axes; needs integers [..., k], k axes at most"
+            )
         }
         return index.shape.last!
     }

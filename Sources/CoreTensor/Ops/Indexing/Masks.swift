@@ -114,8 +114,14 @@ extension Tensor {
 
     /// A copy with the slices of `source` along an axis added to those that `index` (a vector) names (PyTorch's `index_add`).
     public func indexAdded(axis: Int, index: Tensor, source: Tensor, alpha: Double = 1) -> Tensor {
-        alongAxis("indexAdded", axis, index, alpha == 1 ? source : (source * alpha).to(source.dtype)) {
-            $0.scatterAdded(axis: $1, index: $2, source: $3)
+        alongAxis("indexAdded", axis, index, alpha == 1 ? source : (source * alpha).to(source.dtype)) { x, axis, spread, source in
+            if x.rank == 1 || !x.dtype.isFloatingPoint { return x.scatterAdded(axis: axis, index: spread, source: source) }
+            // Whole rows at once.
+            let ids = Tensor(raw: checkedIndices("indexAdded", index, limit: x.shape[axis], what: "index")).hiding(index.batchLevels)
+            let front = source.movedAxis(from: axis, to: 0), n = x.shape[axis]
+            let rest = Array(front.shape.dropFirst()), width = rest.reduce(1, *)
+            let sums = scatterRows(front.reshaped([front.shape[0], width]), ids.flattened(), [n, width])
+            return x + sums.reshaped([n] + rest).movedAxis(from: 0, to: axis)
         }
     }
 

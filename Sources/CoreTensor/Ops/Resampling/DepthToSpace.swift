@@ -25,7 +25,9 @@ public func depthToSpace(_ x: Tensor, blockSize b: Int, order: DepthOrder = .blo
 /// Traps on inputs of another rank and if the sizes do not divide.
 public func spaceToDepth(_ x: Tensor, blockSize b: Int, order: DepthOrder = .blocksFirst) -> Tensor {
     if x.rank != 4 || b < 1 || x.shape[2] % b != 0 || x.shape[3] % b != 0 {
-        fail("spaceToDepth", "an input of shape \(x.shape) in blocks of \(b); needs [batch, channels, height · \(b), width · \(b)]")
+        fail(
+            "spaceToDepth", "an input of shape \(x.shape) in blocks of \(b); needs [batch, channels, height · \(b), width · \(b)]"
+        )
     }
     if order == .channelsFirst { return pixelUnshuffle(x, factor: b) }
     let (batch, channels, height, width) = (x.shape[0], x.shape[1], x.shape[2] / b, x.shape[3] / b)

@@ -9,7 +9,8 @@ extension Tensor {
         if time == batch || rank < 2 || lengths.shape != [shape[batch]] || !lengths.dtype.isInteger {
             fail(
                 "reversedSequences",
-                "\(lengths.dtype) lengths \(lengths.shape) for \(shape), axes \(axis) and \(batchAxis); needs integers [batch], two axes")
+                "\(lengths.dtype) lengths \(lengths.shape) for \(shape), axes \(axis) and \(batchAxis); needs integers [batch], two axes"
+            )
         }
         let place = Tensor(arange: shape[time], device: device), ends = lengths.to(.int64).reshaped([-1, 1])
         let source = which(place .< ends, ends - 1 - place, place)
