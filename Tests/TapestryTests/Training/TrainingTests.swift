@@ -5,6 +5,8 @@ import Testing
 @Suite(.serialized) struct TrainingTests {
     /// A small GPT on made-up text, with dropout, weight decay groups, clipping and a schedule.
     private final class Run {
+        // Its own: tests beside this one draw from the default.
+        let generator: RandomGenerator
         let model: GPT
         let optimizer: AdamW
         let scheduler: LearningRateScheduler
@@ -13,8 +15,9 @@ import Testing
 
         init(seed: UInt64 = 5) throws {
             let tokens = (0..<600).map { ($0 * 7 + $0 / 5) % 11 }
-            manualSeed(seed)
-            model = GPT(.init(vocabulary: 11, context: 8, width: 16, layers: 2, heads: 2, dropout: 0.1))
+            generator = RandomGenerator(seed: seed)
+            model = GPT(
+                .init(vocabulary: 11, context: 8, width: 16, layers: 2, heads: 2, dropout: 0.1), generator: generator)
             optimizer = AdamW(ParameterGroup.decayingMatrices(of: model, weightDecay: 0.1), learningRate: 1e-2)
             scheduler = LearningRateScheduler(optimizer, .warmUpCosine(warmUp: 4, steps: 30, minimum: 1e-3))
             batches = try TokenWindows(tokens, length: 8, batchSize: 4, seed: seed)
@@ -53,15 +56,16 @@ import Testing
         let first = try Run()
         first.train(9)
         try Checkpoint(
-            model: first.model, optimizer: first.optimizer, scheduler: first.scheduler, dataPosition: first.batches.position,
-            facts: ["name": "run \"1\"\n"]
+            model: first.model, optimizer: first.optimizer, scheduler: first.scheduler, generator: first.generator,
+            dataPosition: first.batches.position, facts: ["name": "run \"1\"\n"]
         ).write(path)
 
         let second = try Run(seed: 6)
-        _ = Tensor(normal: [3])  // whatever the process did before
+        _ = Tensor(normal: [3], generator: second.generator)  // whatever the process did before
         let checkpoint = try Checkpoint(path)
         #expect(checkpoint.facts["name"] == "run \"1\"\n")
-        try checkpoint.restore(model: second.model, optimizer: second.optimizer, scheduler: second.scheduler)
+        try checkpoint.restore(
+            model: second.model, optimizer: second.optimizer, scheduler: second.scheduler, generator: second.generator)
         second.batches = first.batches
         second.batches.position = checkpoint.dataPosition!
         second.train(11)
