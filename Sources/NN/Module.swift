@@ -11,7 +11,8 @@ import CoreTensor
 /// ```
 ///
 /// Properties are found by reflection, also in arrays, dictionaries, optionals and tuples; their names make the parameters'
-/// names: `hidden.weight`, `blocks.0.attention.query.bias`.
+/// names: `hidden.weight`, `blocks.0.attention.query.bias`. So an array of modules is what PyTorch calls a `ModuleList`, a dictionary
+/// a `ModuleDict`, with the same names in the state; a module or parameter in two properties is shared, and counted once.
 open class Module {
     /// Whether layers such as dropout behave as in training. Set it with ``train(_:)`` and ``eval()``.
     public private(set) final var isTraining = true
