@@ -16,11 +16,12 @@ static span inside(int64_t from, int64_t to, int64_t offset, int64_t stride, int
     return (span){lo, hi};
 }
 
-#define SPREAD(T) for (int64_t i = 0; i < n; i++) ((T *)to)[i] = ((const T *)from)[i * stride]
-static void spread(int64_t size, const char *from, int64_t stride, char *to, int64_t n) {
+#define SPREAD(T, STRIDE) for (int64_t i = 0; i < n; i++) ((T *)to)[i] = ((const T *)from)[i * (STRIDE)]
+static void spread(int64_t size, const char *restrict from, int64_t stride, char *restrict to, int64_t n) {
     if (stride == 1) memcpy(to, from, (size_t)(n * size));
-    else if (size == 4) SPREAD(uint32_t);
-    else SPREAD(uint64_t);
+    else if (size == 4 && stride == 2) SPREAD(uint32_t, 2);   // becomes shuffles of vectors
+    else if (size == 4) SPREAD(uint32_t, stride);
+    else SPREAD(uint64_t, stride);
 }
 
 void tk_conv_columns(int64_t size, const tk_conv_shape *s, const char *x, int64_t low, int64_t high, char *columns, int64_t ld) {

@@ -23,7 +23,7 @@ enum { SLACK = 64 };
 static int64_t row_length(const direct *d) { return d->width * d->s->stride[2]; }
 static int64_t plane_length(const direct *d, int64_t height) { return d->depth * height * row_length(d); }
 
-// The padded planes of a group's inputs, for output rows from `first` on.
+// The padded planes of a group's inputs, for output rows from `first` on. The padding is zero already.
 #define COPY_PLACES(T)                                                                                                     \
     {                                                                                                                      \
         const T *from = (const T *)d->x + ((plane * s->in[0] + id) * s->in[1] + ih) * s->in[2];                             \
@@ -46,7 +46,6 @@ static int64_t plane_length(const direct *d, int64_t height) { return d->depth *
 static void fill_planes(const direct *d, int64_t first_plane, int64_t first, int64_t height, char *planes) {
     const tk_conv_shape *s = d->s;
     const int64_t *zoom = d->zoom;
-    memset(planes, 0, (size_t)((s->inputs * plane_length(d, height) + SLACK) * d->size));
     for (int64_t c = 0; c < s->inputs; c++)
         for (int64_t pd = 0; pd < d->depth; pd++)
             for (int64_t ph = 0; ph < height; ph++) {
@@ -55,6 +54,9 @@ static void fill_planes(const direct *d, int64_t first_plane, int64_t first, int
                 id /= zoom[0];
                 ih /= zoom[1];
                 if (id >= s->in[0] || ih >= s->in[1]) continue;
+                // Rows are short: those that come next are asked for early.
+                for (int64_t ahead = 0; ahead < s->in[2] * d->size; ahead += 64)
+                    __builtin_prefetch(d->x + ((plane * s->in[0] + id) * s->in[1] + ih) * s->in[2] * d->size + 4096 + ahead);
                 char *row = planes + (c * plane_length(d, height) + (pd * height + ph) * row_length(d)) * d->size;
                 if (d->size == 4) COPY_PLACES(float)
                 else COPY_PLACES(double)
@@ -86,30 +88,36 @@ static int64_t block_height(const direct *d, int64_t rows) {
     return (rows - 1) * d->s->stride[1] + (d->s->kernel[1] - 1) * d->s->dilation[1] + 1;
 }
 
-static void direct_task(void *context, int64_t task) {
+static void direct_range(void *context, int64_t low, int64_t high) {
     const direct *d = context;
     const tk_conv_shape *s = d->s;
     const tk_windows *level = tk_current_windows();
-    int64_t first = task % d->blocks * d->block, rows = conv_least(d->block, s->out[1] - first), height = block_height(d, rows);
-    int64_t plane = task / d->blocks, group = plane % s->groups, taps = s->inputs * d->volume;
-    size_t bytes = (size_t)((s->inputs * plane_length(d, height) + SLACK) * d->size + taps * 8);
+    int64_t taps = s->inputs * d->volume, most = s->inputs * plane_length(d, block_height(d, conv_least(d->block, s->out[1]))) + SLACK;
+    size_t bytes = (size_t)(most * d->size + taps * 8);
     int64_t *offsets = tk_alloc(bytes);
     char *planes = (char *)(offsets + taps);
-    fill_planes(d, plane * s->inputs, first, height, planes);
-    set_offsets(d, height, offsets);
-    for (int64_t o = 0; o < s->outputs; o++) {
-        int64_t channel = group * s->outputs + o;
-        for (int64_t od = 0; od < s->out[0]; od++)
-            for (int64_t r = 0; r < rows; r++) {
-                int64_t from = (od * s->stride[0] * height + r * s->stride[1]) * row_length(d);
-                int64_t to = ((plane * s->outputs + o) * s->out[0] + od) * s->out[1] * s->out[2] + (first + r) * s->out[2];
+    for (int64_t task = low; task < high; task++) {
+        int64_t first = task % d->blocks * d->block, rows = conv_least(d->block, s->out[1] - first), height = block_height(d, rows);
+        int64_t plane = task / d->blocks, group = plane % s->groups, x_row = s->stride[1] * row_length(d);
+        // Blocks differ in where their padding lies; whole planes do not.
+        if (task == low || d->blocks > 1) {
+            memset(planes, 0, (size_t)(most * d->size));
+            set_offsets(d, height, offsets);
+        }
+        fill_planes(d, plane * s->inputs, first, height, planes);
+        for (int64_t o = 0; o < s->outputs; o++) {
+            int64_t channel = group * s->outputs + o;
+            for (int64_t od = 0; od < s->out[0]; od++) {
+                int64_t from = od * s->stride[0] * height * row_length(d);
+                int64_t to = ((plane * s->outputs + o) * s->out[0] + od) * s->out[1] * s->out[2] + first * s->out[2];
                 if (d->dtype == TK_F32)
-                    level->taps_f32((const float *)planes + from, offsets, (const float *)d->w + channel * taps, taps,
-                                    d->bias ? ((const float *)d->bias)[channel] : 0, (float *)d->y + to, s->out[2]);
+                    level->taps_f32((const float *)planes + from, x_row, offsets, (const float *)d->w + channel * taps, taps,
+                                    d->bias ? ((const float *)d->bias)[channel] : 0, (float *)d->y + to, s->out[2], rows, s->out[2]);
                 else
-                    level->taps_f64((const double *)planes + from, offsets, (const double *)d->w + channel * taps, taps,
-                                    d->bias ? ((const double *)d->bias)[channel] : 0, (double *)d->y + to, s->out[2]);
+                    level->taps_f64((const double *)planes + from, x_row, offsets, (const double *)d->w + channel * taps, taps,
+                                    d->bias ? ((const double *)d->bias)[channel] : 0, (double *)d->y + to, s->out[2], rows, s->out[2]);
             }
+        }
     }
     tk_free(offsets, bytes);
 }
@@ -117,7 +125,8 @@ static void direct_task(void *context, int64_t task) {
 void tk_conv_direct(int dtype, const tk_conv_shape *s, const int64_t zoom[3], const void *x, const void *w, const void *bias, void *y) {
     direct d = make_direct(dtype, s, zoom);
     d.x = x, d.w = w, d.bias = bias, d.y = y;
-    tk_parallel(s->batch * s->groups * d.blocks, direct_task, &d);
+    int64_t work = conv_least(d.block, s->out[1]) * s->out[0] * s->out[2] * s->inputs * s->outputs * d.volume;
+    tk_parallel_ranges(s->batch * s->groups * d.blocks, 8 * TK_GRAIN / (work + 1) + 1, direct_range, &d);
 }
 
 // All samples of one group, added up in double.
@@ -135,8 +144,11 @@ static void grad_weight_group(void *context, int64_t group) {
         for (int64_t first = 0; first < s->out[1]; first += d->block) {
             int64_t rows = conv_least(d->block, s->out[1] - first), plane = sample * s->groups + group;
             height = block_height(d, rows);
+            if (sample == 0 || d->blocks > 1) {
+                memset(planes, 0, (size_t)((s->inputs * plane_length(d, height) + SLACK) * d->size));
+                set_offsets(d, height, offsets);
+            }
             fill_planes(d, plane * s->inputs, first, height, planes);
-            set_offsets(d, height, offsets);
             for (int64_t o = 0; o < s->outputs; o++)
                 for (int64_t od = 0; od < s->out[0]; od++) {
                     int64_t from = od * s->stride[0] * height * row_length(d), x_row = s->stride[1] * row_length(d);

@@ -132,3 +132,34 @@ void tk_gather_planes(int dtype, int64_t planes, int64_t size, int64_t n, const 
     moving m = {dtype, size, n, places, x, y, false};
     tk_parallel_ranges(planes, TK_GRAIN / (n + 1) + 1, gather_range, &m);
 }
+
+// ---- disjoint windows of 2 x 2 ----
+
+typedef struct { int dtype; int64_t height, width, out_height, out_width; const int32_t *places; const char *g; char *dx; } pairs;
+
+// Two rows of dx per row of g, and what no window covers.
+static void pair_rows(void *context, int64_t low, int64_t high) {
+    const pairs *m = context;
+    const tk_windows *level = tk_current_windows();
+    int64_t size = tk_element_size(m->dtype), row = m->width * size, n = m->out_width, covered = 2 * n * size;
+    for (int64_t r = low; r < high; r++) {
+        int64_t i = r % m->out_height;
+        char *top = m->dx + (r / m->out_height * m->height + 2 * i) * row, *bottom = top + row;
+        const int32_t *places = m->places + r * n;
+        const char *g = m->g + r * n * size;
+        int32_t at = (int32_t)(2 * i * m->width), width = (int32_t)m->width;
+        if (m->dtype == TK_F32) level->max_pairs_f32((const float *)g, places, at, width, (float *)top, (float *)bottom, n);
+        else level->max_pairs_f64((const double *)g, places, at, width, (double *)top, (double *)bottom, n);
+        if (row > covered) {
+            memset(top + covered, 0, (size_t)(row - covered));
+            memset(bottom + covered, 0, (size_t)(row - covered));
+        }
+        if (i + 1 == m->out_height) memset(bottom + row, 0, (size_t)((m->height - 2 * m->out_height) * row));
+    }
+}
+
+void tk_scatter_pairs(int dtype, int64_t planes, int64_t height, int64_t width, int64_t out_height, int64_t out_width, const int32_t *places,
+                      const void *g, void *dx) {
+    pairs m = {dtype, height, width, out_height, out_width, places, g, dx};
+    tk_parallel_ranges(planes * out_height, TK_GRAIN / (width + 1) + 1, pair_rows, &m);
+}

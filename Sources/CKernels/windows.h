@@ -5,9 +5,11 @@
 #include "levels.h"
 
 typedef struct {
-    // y[i] = start + sum over t of w[t] x[offsets[t] + i]; reads up to 64 elements past the row
-    void (*taps_f32)(const float *x, const int64_t *offsets, const float *w, int64_t taps, float start, float *y, int64_t n);
-    void (*taps_f64)(const double *x, const int64_t *offsets, const double *w, int64_t taps, double start, double *y, int64_t n);
+    // y[r y_row + i] = start + sum over t of w[t] x[r x_row + offsets[t] + i]; may read up to 64 elements past the row
+    void (*taps_f32)(const float *x, int64_t x_row, const int64_t *offsets, const float *w, int64_t taps, float start, float *y, int64_t y_row,
+                     int64_t rows, int64_t n);
+    void (*taps_f64)(const double *x, int64_t x_row, const int64_t *offsets, const double *w, int64_t taps, double start, double *y, int64_t y_row,
+                     int64_t rows, int64_t n);
     // dw[t] += sum over rows and i of g[r g_row + i] x[r x_row + offsets[t] + i]
     void (*tap_sums_f32)(const float *x, int64_t x_row, const float *g, int64_t g_row, int64_t rows, int64_t n, const int64_t *offsets,
                          int64_t taps, double *dw);
@@ -36,6 +38,18 @@ typedef struct {
     // y[i] = sum over t of w[t n + i] x[at[t n + i]]
     void (*picks_f32)(const float *x, const int32_t *at, const float *w, int64_t taps, float *y, int64_t n);
     void (*picks_f64)(const double *x, const int32_t *at, const double *w, int64_t taps, double *y, int64_t n);
+    // y[i] = sum over t of w[t] x[offsets[t] + i]; reads nothing else
+    void (*combine_f32)(const float *x, const int64_t *offsets, const float *w, int64_t taps, float *y, int64_t n);
+    void (*combine_f64)(const double *x, const int64_t *offsets, const double *w, int64_t taps, double *y, int64_t n);
+    // parts[p ld + i] = x[i count + p], of n elements of x
+    void (*split_f32)(const float *x, int64_t n, int64_t count, float *parts, int64_t ld);
+    void (*split_f64)(const double *x, int64_t n, int64_t count, double *parts, int64_t ld);
+    // y[i count + p] = parts[p ld + i] for i < n
+    void (*weave_f32)(const float *parts, int64_t ld, int64_t count, float *y, int64_t n);
+    void (*weave_f64)(const double *parts, int64_t ld, int64_t count, double *y, int64_t n);
+    // Gradient of disjoint windows of 2 x 2: rows top and bottom of dx, whose first places are `at`, from g at places
+    void (*max_pairs_f32)(const float *g, const int32_t *places, int32_t at, int32_t width, float *top, float *bottom, int64_t n);
+    void (*max_pairs_f64)(const double *g, const int32_t *places, int32_t at, int32_t width, double *top, double *bottom, int64_t n);
 } tk_windows;
 
 extern const tk_windows tk_windows_baseline, tk_windows_avx2, tk_windows_avx512;

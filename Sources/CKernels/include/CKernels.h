@@ -293,6 +293,9 @@ typedef struct { int64_t in, out, step; const int64_t *start, *count; } tk_pool_
 void tk_max_pool(int dtype, int64_t planes, const tk_pool_axis axes[3], const void *x, void *y, int32_t *places);
 /// dx [planes, size] = 0, then dx[p, places[p, i]] += (or =) g[p, i] in the order of i.
 void tk_scatter_planes(int dtype, int64_t planes, int64_t size, int64_t n, const int32_t *places, const void *g, void *dx, bool add);
+/// The same for places in disjoint windows of 2 x 2: g is [planes, out_height, out_width]. f32 and f64.
+void tk_scatter_pairs(int dtype, int64_t planes, int64_t height, int64_t width, int64_t out_height, int64_t out_width, const int32_t *places,
+                      const void *g, void *dx);
 /// y[p, i] = x[p, places[p, i]]: the adjoint.
 void tk_gather_planes(int dtype, int64_t planes, int64_t size, int64_t n, const int32_t *places, const void *x, void *y);
 
@@ -301,6 +304,11 @@ void tk_gather_planes(int dtype, int64_t planes, int64_t size, int64_t n, const 
 /// y [outer, n_out, inner]. Interpolation and averages are made of it.
 void tk_axis_map(int dtype, const void *x, void *y, int64_t outer, int64_t n_in, int64_t n_out, int64_t inner,
                  const int64_t *first, const int64_t *sources, const double *weights);
+/// The map of one axis: output j has the entries first[j] ..< first[j + 1] of sources and weights.
+typedef struct { int64_t in, out; const int64_t *first, *sources; const double *weights; } tk_axis;
+/// Maps of the last two axes at once: x [planes, rows->in, columns->in] to y [planes, rows->out, columns->out]; rows may be NULL: no
+/// such axis. plane_map.c.
+void tk_map_planes(int dtype, int64_t planes, const tk_axis *rows, const tk_axis *columns, const void *x, void *y);
 
 // ---- normalisation per channel: channel_norm.c. f32 and f64 ----
 /// x is [batch, channels, inner]. groups == 0: statistics per channel, over the batch (batch normalisation). Otherwise per sample

@@ -159,10 +159,14 @@ public protocol Backend: AnyObject, Sendable {
     func maxPool(_ x: RawTensor, _ out: RawTensor, places: RawTensor?, axes: [PoolAxis])
     /// `out [planes, size]`: 0, then `out[p, places[p, i]] += x[p, i]` (or `=`, unless `adding`) in the order of `i`; also int64.
     func scatterPlanes(_ x: RawTensor, places: RawTensor, _ out: RawTensor, planes: Int, adding: Bool)
+    /// The same added, for `x [planes, h, w]` whose place [i, j] is one of 2i ..< 2i + 2, 2j ..< 2j + 2 of the plane.
+    func scatterPairs(_ x: RawTensor, places: RawTensor, _ out: RawTensor)
     /// `out[p, i] = x[p, places[p, i]]`; also int64.
     func gatherPlanes(_ x: RawTensor, places: RawTensor, _ out: RawTensor, planes: Int)
     /// `x` seen as `[outer, map.inputs, inner]`, mapped to `[outer, map.outputs, inner]`.
     func mapAxis(_ x: RawTensor, _ out: RawTensor, outer: Int, inner: Int, _ map: AxisMap)
+    /// The last two axes of `x` mapped.
+    func mapPlanes(_ x: RawTensor, _ out: RawTensor, rows: AxisMap, columns: AxisMap)
     /// `(x - mean) / √(variance + eps) · weight + bias`, `weight` and `bias` per channel. The statistics are computed, over n, and
     /// written to `mean` and `variance`.
     func channelNorm(

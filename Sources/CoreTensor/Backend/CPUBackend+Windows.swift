@@ -69,6 +69,14 @@ extension CPUBackend {
             places.pointer.assumingMemoryBound(to: Int32.self), x.pointer, out.pointer, adding)
     }
 
+    /// By `tk_scatter_pairs`.
+    public func scatterPairs(_ x: RawTensor, places: RawTensor, _ out: RawTensor) {
+        let r = x.shape.count, planes = x.shape.dropLast(2).reduce(1, *)
+        tk_scatter_pairs(
+            x.dtype.code, Int64(planes), Int64(out.shape[r - 2]), Int64(out.shape[r - 1]), Int64(x.shape[r - 2]),
+            Int64(x.shape[r - 1]), places.pointer.assumingMemoryBound(to: Int32.self), x.pointer, out.pointer)
+    }
+
     /// By `tk_gather_planes`.
     public func gatherPlanes(_ x: RawTensor, places: RawTensor, _ out: RawTensor, planes: Int) {
         if planes == 0 { return }
@@ -85,6 +93,26 @@ extension CPUBackend {
                     x.dtype.code, x.pointer, out.pointer, Int64(outer), Int64(map.inputs), Int64(map.outputs), Int64(inner),
                     first, sources, map.weights)
             }
+        }
+    }
+
+    /// By `tk_map_planes`.
+    public func mapPlanes(_ x: RawTensor, _ out: RawTensor, rows: AxisMap, columns: AxisMap) {
+        func with(_ map: AxisMap, _ body: (inout tk_axis) -> Void) {
+            withInt64(map.first) { first in
+                withInt64(map.sources) { sources in
+                    map.weights.withUnsafeBufferPointer { weights in
+                        var axis = tk_axis(
+                            in: Int64(map.inputs), out: Int64(map.outputs), first: first, sources: sources,
+                            weights: weights.baseAddress)
+                        body(&axis)
+                    }
+                }
+            }
+        }
+        let planes = out.shape.dropLast(2).reduce(1, *)
+        with(rows) { rows in
+            with(columns) { tk_map_planes(x.dtype.code, Int64(planes), &rows, &$0, x.pointer, out.pointer) }
         }
     }
 

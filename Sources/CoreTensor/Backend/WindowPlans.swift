@@ -23,6 +23,10 @@ public struct PoolAxis: Sendable {
     public var counts: [Int]
     /// Number of windows.
     public var output: Int { starts.count }
+    /// Window `o` covers the places 2o and 2o + 1.
+    var isInPairs: Bool {
+        step == 1 && counts.allSatisfy { $0 == 2 } && starts.indices.allSatisfy { starts[$0] == 2 * $0 }
+    }
 }
 
 /// A sparse linear map along one axis: output `j` is the sum over `first[j] ..< first[j + 1]` of `weights[e] · x[sources[e]]`.

@@ -1,11 +1,14 @@
 final class MaxPoolBackward: Node, @unchecked Sendable {
-    let shape: Shape, planes: Int
-    init(shape: Shape, planes: Int) {
+    let shape: Shape, planes: Int, inPairs: Bool
+    init(shape: Shape, planes: Int, inPairs: Bool) {
         self.shape = shape
         self.planes = planes
+        self.inPairs = inPairs
         super.init()
     }
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { scatterPlanes(g, saved(0), planes: planes, into: shape) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        scatterPlanes(g, saved(0), planes: planes, into: shape, inPairs: inPairs)
+    }
 }
 
 final class ScatterPlanesBackward: Node, @unchecked Sendable {
@@ -38,13 +41,19 @@ private func inPlanes(
     }
 }
 
-/// Elements added into planes of zeros at their places (int32, of the shape of `x`).
-func scatterPlanes(_ x: Tensor, _ places: Tensor, planes: Int, into shape: Shape) -> Tensor {
+/// Elements added into planes of zeros at their places (int32, of the shape of `x`). `inPairs`: the places of the last two axes lie in
+/// disjoint windows of 2 by 2.
+func scatterPlanes(_ x: Tensor, _ places: Tensor, planes: Int, into shape: Shape, inPairs: Bool = false) -> Tensor {
     if x.isBatched || places.isBatched {
-        return inPlanes(x, places, planes) { scatterPlanes($0, $1, planes: $2, into: $3 + shape) }
+        return inPlanes(x, places, planes) { scatterPlanes($0, $1, planes: $2, into: $3 + shape, inPairs: inPairs) }
     }
     let out = RawTensor(shape: shape, x.dtype, x.device)
-    out.backend.scatterPlanes(x.raw.contiguous(), places: places.raw.contiguous(), out, planes: planes, adding: true)
+    let dense = x.raw.contiguous(), at = places.raw.contiguous()
+    if inPairs {
+        out.backend.scatterPairs(dense, places: at, out)
+    } else {
+        out.backend.scatterPlanes(dense, places: at, out, planes: planes, adding: true)
+    }
     return record(out, x) {
         let node = ScatterPlanesBackward(planes: planes)
         node.save(places)
@@ -84,7 +93,8 @@ private func maxPooled(_ operation: String, _ x: Tensor, _ axes: [PoolAxis], wan
     let whole = [PoolAxis](repeating: PoolAxis(input: 1, step: 1, starts: [0], counts: [1]), count: 3 - axes.count)
     out.backend.maxPool(dense, out, places: places, axes: whole + axes)
     let y = record(out, input) {
-        let node = MaxPoolBackward(shape: x.shape, planes: lead.reduce(1, *))
+        let inPairs = axes.count == 2 && axes.allSatisfy(\.isInPairs)
+        let node = MaxPoolBackward(shape: x.shape, planes: lead.reduce(1, *), inPairs: inPairs)
         node.save(Tensor(raw: places!))
         return node
     }

@@ -8,6 +8,18 @@ final class MapAxisBackward: Node, @unchecked Sendable {
     override func vjp(_ g: Tensor, input: Int) -> Tensor? { g.mapped(axis: axis, by: map.transposed) }
 }
 
+final class MapPlanesBackward: Node, @unchecked Sendable {
+    let rows: AxisMap, columns: AxisMap
+    init(rows: AxisMap, columns: AxisMap) {
+        self.rows = rows
+        self.columns = columns
+        super.init()
+    }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        g.mappedPlanes(rows: rows.transposed, columns: columns.transposed)
+    }
+}
+
 extension Tensor {
     /// A sparse linear map along one axis, which changes the axis' size from `map.inputs` to `map.outputs`. float32 and float64.
     func mapped(axis: Int, by map: AxisMap) -> Tensor {
@@ -20,12 +32,21 @@ extension Tensor {
         return record(out, self) { MapAxisBackward(axis: axis, map: map) }
     }
 
-    /// The maps of the trailing axes, those first that shrink their axis most. The half types go through float32.
+    /// Sparse linear maps along the last two axes, in one pass. float32 and float64.
+    func mappedPlanes(rows: AxisMap, columns: AxisMap) -> Tensor {
+        if isBatched { return lifted { x, _ in x.mappedPlanes(rows: rows, columns: columns) } }
+        let out = RawTensor(shape: Array(shape.dropLast(2)) + [rows.outputs, columns.outputs], dtype, device)
+        out.backend.mapPlanes(raw.contiguous(), out, rows: rows, columns: columns)
+        return record(out, self) { MapPlanesBackward(rows: rows, columns: columns) }
+    }
+
+    /// The maps of the last one to three axes; of three, the first comes first unless it makes its axis longer. The half types go
+    /// through float32.
     func mappedTrailing(by maps: [AxisMap]) -> Tensor {
-        let type: DType = dtype == .float64 ? .float64 : .float32
-        let lead = rank - maps.count
-        func growth(_ i: Int) -> Double { Double(maps[i].outputs) / Double(Swift.max(maps[i].inputs, 1)) }
-        let order = maps.indices.sorted { growth($0) == growth($1) ? $0 < $1 : growth($0) < growth($1) }
-        return order.reduce(to(type)) { $0.mapped(axis: lead + $1, by: maps[$1]) }.to(dtype)
+        let x = to(dtype == .float64 ? .float64 : .float32), last = maps.count - 1
+        if last == 0 { return x.mapped(axis: rank - 1, by: maps[0]).to(dtype) }
+        func plane(_ x: Tensor) -> Tensor { x.mappedPlanes(rows: maps[last - 1], columns: maps[last]) }
+        func depth(_ x: Tensor) -> Tensor { last == 1 ? x : x.mapped(axis: rank - 3, by: maps[0]) }
+        return (maps[0].outputs <= maps[0].inputs ? plane(depth(x)) : depth(plane(x))).to(dtype)
     }
 }
