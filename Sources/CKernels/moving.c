@@ -5,7 +5,7 @@
 
 #include "strided.h"
 
-enum { BLOCK = 512, TILE = 16 };
+enum { BLOCK = 512, TILE = 32 };
 
 // ---- strided copies ----
 
@@ -28,15 +28,21 @@ static void copy_row(void *p, const tk_walk *w, const int64_t *o, int64_t n) {
     }
 }
 
-// A transpose goes tile by tile, so that both sides use whole cache lines. The last two axes of the walk are the tile's.
+// A transpose goes tile by tile through a buffer, so that both sides use whole cache lines at once: rows a power of two apart share
+// the sets of a cache. The last two axes of the walk are the tile's.
 typedef struct { const tk_walk *w; copy_context c; int64_t row_tiles; } transpose_context;
 
 #define TRANSPOSE(T)                                                                                    \
-    for (int64_t j = 0; j < columns; j += TILE)                                                         \
-        for (int64_t i = row; i < row_end; i++) {                                                       \
-            int64_t end = j + TILE < columns ? j + TILE : columns;                                      \
-            for (int64_t k = j; k < end; k++) ((T *)d)[i * di + k * dj] = ((const T *)s)[i * si + k * sj]; \
-        }
+    {                                                                                                   \
+        T tile[TILE][TILE + 1];                                                                         \
+        for (int64_t j = 0; j < columns; j += TILE) {                                                   \
+            int64_t width = columns - j < TILE ? columns - j : TILE, height = row_end - row;            \
+            for (int64_t k = 0; k < width; k++)                                                         \
+                for (int64_t i = 0; i < height; i++) tile[k][i] = ((const T *)s)[(row + i) * si + (j + k) * sj]; \
+            for (int64_t i = 0; i < height; i++)                                                        \
+                for (int64_t k = 0; k < width; k++) ((T *)d)[(row + i) * di + (j + k) * dj] = tile[k][i]; \
+        }                                                                                               \
+    }
 
 static void transpose_range(void *p, int64_t low, int64_t high) {
     const transpose_context *t = p;
