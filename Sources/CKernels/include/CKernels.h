@@ -35,6 +35,16 @@ int tk_set_isa_level(int level);
 /// Outputs of at least so many bytes are stored past the caches. Returns the limit before.
 int64_t tk_set_stream_bytes(int64_t bytes);
 
+// ---- profiling: profiling.c, peaks.c ----
+extern _Atomic int tk_profiling_flag;
+/// Whether the calls of the backend are timed.
+static inline bool tk_profiling(void) { return __builtin_expect(__c11_atomic_load(&tk_profiling_flag, __ATOMIC_RELAXED), 0); }
+void tk_set_profiling(bool on);
+/// A clock that never goes back.
+uint64_t tk_nanoseconds(void);
+/// The best f32 multiply-adds (counted as two) and memory traffic per second of all threads, measured in some 100 ms.
+void tk_measure_peaks(double *flops, double *bytes);
+
 // ---- thread pool: pool.c ----
 /// Number of threads the pool uses, the caller included.
 int tk_thread_count(void);
