@@ -166,6 +166,7 @@ void tk_conv(int dtype, const tk_conv_shape *s, const void *x, const void *weigh
 #if defined(__x86_64__)
     if (dtype == TK_F32 && tk_isa_level() == 2 && r.rows > 0) {
         if (tk_conv_is_winograd(s)) tk_conv_winograd(s, x, weight, false, bias, y);
+        else if (tk_conv_is_planes(s)) tk_conv_planes(s, x, weight, bias, y);
         else tk_conv_avx512(s, x, weight, bias, y);
         return;
     }
@@ -251,6 +252,7 @@ void tk_conv_grad_input(int dtype, const tk_conv_shape *s, const void *g, const 
         char *w = reversed_weight(r.size, s, weight, &bytes);
         if (direct) tk_conv_direct(dtype, &back, s->stride, g, w, 0, dx);
 #if defined(__x86_64__)
+        else if (tk_conv_is_planes(&back)) tk_conv_planes(&back, g, (const float *)w, 0, dx);
         else tk_conv_avx512(&back, g, (const float *)w, 0, dx);
 #endif
         tk_free(w, bytes);
@@ -307,6 +309,10 @@ void tk_conv_grad_weight(int dtype, const tk_conv_shape *s, const void *x, const
 #if defined(__x86_64__)
     if (dtype == TK_F32 && tk_isa_level() == 2 && tk_conv_is_winograd_grad_weight(s)) {
         tk_conv_winograd_grad_weight(s, x, g, dweight);
+        return;
+    }
+    if (dtype == TK_F32 && tk_isa_level() == 2 && tk_conv_is_planes_grad_weight(s)) {
+        tk_conv_planes_grad_weight(s, x, g, dweight);
         return;
     }
 #endif

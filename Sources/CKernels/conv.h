@@ -26,6 +26,7 @@ void tk_conv_avx512(const tk_conv_shape *s, const float *x, const float *w, cons
 /// float32 with AVX-512, few taps of all inputs together: by planes in which every tap reads places that follow each other.
 bool tk_conv_is_planes(const tk_conv_shape *s);
 void tk_conv_planes(const tk_conv_shape *s, const float *x, const float *w, const float *bias, float *y);
+bool tk_conv_is_planes_grad_weight(const tk_conv_shape *s);
 void tk_conv_planes_grad_weight(const tk_conv_shape *s, const float *x, const float *g, float *dw);
 
 /// float32 with AVX-512, 3 × 3 windows one place apart: by Winograd's tiles. The weight is [outputs, inputs, 9] per group, or, `transposed`,
