@@ -223,25 +223,4 @@ enum Workloads {
                 }
             },
         ]
-
-    static let attention: [Workload] = [256, 1024, 2048, 4096].flatMap { s -> [Workload] in
-        let flops = 4 * Double(s * s) * 64 * 12 / 2
-        return [
-            Workload("attn", "attn_sdpa_S\(s)_fwd") {
-                let q = normal(1, 12, s, 64), k = normal(1, 12, s, 64), v = normal(1, 12, s, 64)
-                return Timed(shape: "B1 H12 D64 S\(s) causal", flops: flops) {
-                    use(scaledDotProductAttention(q, k, v, causal: true))
-                }
-            },
-            Workload("attn", "attn_sdpa_S\(s)_fwdbwd") {
-                let q = normal(1, 12, s, 64, grad: true), k = normal(1, 12, s, 64, grad: true),
-                    v = normal(1, 12, s, 64, grad: true)
-                let g = normal(1, 12, s, 64)
-                return Timed(shape: "B1 H12 D64 S\(s) causal", flops: 3.5 * flops) {
-                    clear(q, k, v)
-                    scaledDotProductAttention(q, k, v, causal: true).backward(gradient: g)
-                }
-            },
-        ]
-    }
 }
