@@ -127,6 +127,15 @@ public func scaledDotProductAttention(
         let hasHeads = [query, key, value].contains { $0.rank > 2 }
         return out.reshaped(lead + out.shape.suffix(hasHeads ? 3 : 2))
     }
+    if let dtype = Autocast.dtype, query.dtype != .float64 {
+        return withoutAutocast {
+            scaledDotProductAttention(
+                query.to(.float32), key.to(.float32), value.to(.float32), mask: mask, causal: causal, alignment: alignment,
+                scale: scale,
+                dropout: dropout, generator: generator
+            ).to(dtype)
+        }
+    }
     for x in [query, key, value] where !x.dtype.isFloatingPoint || x.dtype != query.dtype {
         fail("attention", "needs [batch, heads, length, dim] floats of one type, not \(x.dtype) \(x.shape)")
     }
@@ -148,6 +157,11 @@ public func scaledDotProductAttention(
     let isKernelType = query.dtype == .float32 || query.dtype == .float64
     let isBatched = [query, key, value].contains(where: \.isBatched) || mask?.isBatched == true
     if isBatched && dropout == 0 { return batchedAttention(query, key, value, mask, causal: causal, scale: scale) }
+    if !isKernelType && mask == nil && v[3] == q[3] && dropout == 0 {
+        return scaledDotProductAttention(
+            query.to(.float32), key.to(.float32), value.to(.float32), causal: causal, scale: scale
+        ).to(query.dtype)
+    }
     if mask != nil || v[3] != q[3] || !isKernelType || dropout != 0 {
         let groups = q[1] / k[1]
         let p = attentionProbabilities(query, repeatHeads(key, groups), plan, mask: mask)
