@@ -5,12 +5,15 @@ import Tapestry
 struct Workload: @unchecked Sendable {
     let group: String
     let name: String
+    /// The element type the work is done in, as the PyTorch script names it.
+    let dtype: String
     /// Makes the inputs and returns what is timed. Only called for workloads that run.
     let setUp: () throws -> Timed
 
-    init(_ group: String, _ name: String, _ setUp: @escaping () throws -> Timed) {
+    init(_ group: String, _ name: String, dtype: String = "f32", _ setUp: @escaping () throws -> Timed) {
         self.group = group
         self.name = name
+        self.dtype = dtype
         self.setUp = setUp
     }
 }
@@ -43,6 +46,7 @@ struct Reference {
 struct Measurement: Encodable {
     let name: String
     let group: String
+    let dtype: String
     let shape: String
     let threads: Int
     let medianSeconds: Double
@@ -115,7 +119,8 @@ struct Stopwatch {
         }
         let median = Self.median(own)
         var result = Measurement(
-            name: workload.name, group: workload.group, shape: timed.shape, threads: threads, medianSeconds: median,
+            name: workload.name, group: workload.group, dtype: workload.dtype, shape: timed.shape, threads: threads,
+            medianSeconds: median,
             minimumSeconds: own.min()!, samples: own.count)
         result.peakMegabytes = Double(MemoryStatistics.current.peakBytesInUse) / 1e6
         if timed.flops > 0 || timed.bytes > 0 {

@@ -140,6 +140,8 @@ static void cast_range(void *p, int64_t low, int64_t high) {
     if (tk_is_complex(c->from) || tk_is_complex(c->to)) { cast_complex(c->from, c->to, s, d, n); return; }
     if (c->from >= TK_E4M3 || c->to >= TK_E4M3) { cast_fp8(c->from, c->to, s, d, n); return; }
     if (!is_half(c->from) && !is_half(c->to)) { cast_plain(c->from, c->to, s, d, n); return; }
+    if (is_half(c->from) && c->to == TK_F32) { l->half_to_float(c->from, (const uint16_t *)s, (float *)d, n); return; }
+    if (c->from == TK_F32) { l->float_to_half(c->to, (const float *)s, (uint16_t *)d, n); return; }
     for (int64_t i = 0; i < n; i += BLOCK) {
         float u[BLOCK];
         int64_t m = n - i < BLOCK ? n - i : BLOCK;

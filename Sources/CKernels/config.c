@@ -45,6 +45,14 @@ int tk_isa_level(void) {
     return level;
 }
 
+#if defined(__x86_64__)
+bool tk_has_bf16_dot(void) { return tk_isa_level() == 2 && __builtin_cpu_supports("avx512bf16"); }
+bool tk_has_byte_dot(void) { return tk_isa_level() == 2 && __builtin_cpu_supports("avx512vnni"); }
+#else
+bool tk_has_bf16_dot(void) { return false; }
+bool tk_has_byte_dot(void) { return false; }
+#endif
+
 int tk_set_isa_level(int level) {
     int best = allowed_level();
     if (level < 0 || level > best) level = best;

@@ -63,8 +63,10 @@ struct BackwardPass {
         defer { if holdsLock { lock.unlock() } }
         if holdsLock { passes += 1 }
         var pass = BackwardPass(slots: holdsLock ? .inNodes(pass: passes) : .inDictionary([:]))
-        return createGraph
-            ? withGrad { pass.walk(roots, goal, retainGraph) } : withoutGrad { pass.walk(roots, goal, retainGraph) }
+        return withoutAutocast {
+            createGraph
+                ? withGrad { pass.walk(roots, goal, retainGraph) } : withoutGrad { pass.walk(roots, goal, retainGraph) }
+        }
     }
 
     private init(slots: Slots) { self.slots = slots }

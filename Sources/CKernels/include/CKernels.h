@@ -71,6 +71,10 @@ tk_memory_stats tk_get_memory_stats(void);
 void tk_reset_peak_memory(void);
 
 // ---- thread-local state and call sites: callsite.c ----
+/// The element type of an autocast region in force, or -1.
+extern _Thread_local int tk_autocast_type;
+static inline int tk_get_autocast(void) { return tk_autocast_type; }
+static inline void tk_set_autocast(int dtype) { tk_autocast_type = dtype; }
 extern _Thread_local int tk_grad_disabled_depth;
 static inline bool tk_grad_enabled(void) { return tk_grad_disabled_depth == 0; }
 static inline int tk_get_grad_depth(void) { return tk_grad_disabled_depth; }
@@ -195,6 +199,7 @@ void tk_softmax_grad(int dtype, const void *y, const void *g, void *dx, int64_t 
 void tk_log_softmax_grad(int dtype, const void *y, const void *g, void *dx, int64_t rows, int64_t cols);
 /// Cross-entropy per row from logits, labels int64 in 0 ..< cols (checked by the caller) or == ignore_index.
 /// loss[r] = (1-e) (lse - x[label]) + e (lse - mean(x)) with e = smoothing; 0 where ignored. lse[r] = logSumExp(row) is kept for the gradient.
+/// loss, lse and g are double for f64, float for all others.
 void tk_cross_entropy(int dtype, const void *logits, const int64_t *labels, void *loss, void *lse, int64_t rows,
                       int64_t cols, int64_t ignore_index, double smoothing);
 /// dx[r, c] = g[r] * (exp(x - lse) - (1-e) [c == label] - e / cols); 0 where ignored.
@@ -255,6 +260,26 @@ void tk_rmsprop(int dtype, void *p, const void *g, void *square_avg, void *grad_
 void tk_gemm(int dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
              int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
              int64_t batch, bool accumulate, const void *bias);
+/// The same for bf16 operands, accumulated in float and rounded once; the result is bf16 or f32, the bias any float type. With
+/// AVX512-BF16 subnormal numbers count as 0. gemm_bf16.c.
+void tk_gemm_bf16(int out_dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+                  int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
+                  int64_t batch, bool accumulate, int bias_dtype, const void *bias);
+// ---- products with quantised weights: quantized.c. y [m, n] = x [m, k] · Wᵀ + bias [n] (or NULL), all f32 or all bf16 or f16 ----
+// Rows of W [n, k] lie in panels of 32, filled up with zeros:
+//  int8: [panels, ceil(k / 4), 32, 4] and a scale per row, W = scale q;
+//  int4: [panels, groups · group / 8, 32, 2] words of 16 bits; nibble i of the word p is q at k = 8 block + 2 i + p. A step, and
+//  perhaps an offset, per group of k and row, bf16 [panels, groups, 32]: W = step (q - 8), or step q + offset. `group` is a multiple of 8.
+/// x is quantised row by row to 0 ... 255, scale (max - min) / 255 and a zero point; the products are summed exactly, so k is at most
+/// 65,000. `sums` are those of each row's q.
+void tk_linear_int8_dynamic(int dtype, int64_t m, int64_t n, int64_t k, const void *x, const int8_t *panels, const float *scales,
+                            const int32_t *sums, const void *bias, void *y);
+/// x stays as it is (for several rows, rounded to bf16 where the CPU multiplies that).
+void tk_linear_int8(int dtype, int64_t m, int64_t n, int64_t k, const void *x, const int8_t *panels, const float *scales,
+                    const void *bias, void *y);
+/// x is rounded to bf16 where the CPU multiplies that.
+void tk_linear_int4(int dtype, int64_t m, int64_t n, int64_t k, int64_t group, const void *x, const uint8_t *panels,
+                    const uint16_t *steps, const uint16_t *offsets, const void *bias, void *y);
 /// The same for int64, wrapping.
 void tk_gemm_int64(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                    int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,

@@ -85,7 +85,7 @@ public protocol Backend: AnyObject, Sendable {
     func softmaxGrad(output: RawTensor, _ g: RawTensor, _ out: RawTensor, log: Bool)
     /// Per row of `logits [rows, classes]`, with lse = logSumExp(row) and e = `smoothing`:
     /// `loss[r] = (1 - e)(lse - x[label]) + e (lse - mean(x))`, 0 where the label is `ignoreIndex`. `labels` are int64 `[rows]`,
-    /// checked; `loss` and `lse` are `[rows]`.
+    /// checked; `loss` and `lse` are `[rows]`, float64 for float64 logits and float32 for all others, and so is the gradient `g`.
     func crossEntropy(
         _ logits: RawTensor, _ labels: RawTensor, loss: RawTensor, lse: RawTensor, ignoreIndex: Int, smoothing: Double)
     /// `out[r, c] = g[r] (exp(x - lse) - (1 - e) [c = label] - e / classes)`, 0 in ignored rows; `g [rows]`.
@@ -109,8 +109,12 @@ public protocol Backend: AnyObject, Sendable {
 
     // MARK: Products
     /// `out = op(a) · op(b)` for every matrix of the batch, added to `out` if the plan accumulates. `bias [n]`, if any, is added
-    /// to each row; it does not go with accumulation.
+    /// to each row; it does not go with accumulation. The types are float32, float64, int64, or bfloat16, where `out` and `bias` may be
+    /// float32.
     func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?)
+    /// `out = x · Wᵀ + bias` with a weight in few bits: rows `x [..., inputs]`, float32, bfloat16 or float16 like `out [..., outputs]`
+    /// and `bias [outputs]`.
+    func quantizedLinear(_ x: RawTensor, _ plan: QuantizedLinearPlan, bias: RawTensor?, _ out: RawTensor)
     /// A matrix decomposition or solver.
     func linearAlgebra(_ call: LinearAlgebraCall)
     /// softmax(scale · q kᵀ) v: `q [batch, heads, queries, dim]`, `k` and `v [batch, kvHeads, keys, dim]`, where kvHeads divides

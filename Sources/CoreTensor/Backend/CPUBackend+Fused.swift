@@ -21,7 +21,7 @@ extension CPUBackend {
             g.dtype.code, output.pointer, g.pointer, out.pointer, rows, columns)
     }
 
-    /// Loss and logSumExp of each row of logits in one sweep, by `tk_cross_entropy`.
+    /// Loss and logSumExp of each row of logits in one sweep, by `tk_cross_entropy`; 16-bit floats are widened row by row.
     public func crossEntropy(
         _ logits: RawTensor, _ labels: RawTensor, loss: RawTensor, lse: RawTensor, ignoreIndex: Int, smoothing: Double
     ) {
@@ -82,13 +82,20 @@ extension CPUBackend {
 
     // MARK: Products
 
-    /// Float32 and float64 by `tk_gemm` (own kernels or OpenBLAS), int64 by kernels of its own that wrap (`tk_gemm_int64`).
+    /// Float32 and float64 by `tk_gemm` (own kernels or OpenBLAS), bfloat16 by `tk_gemm_bf16`, int64 by kernels of its own that wrap (`tk_gemm_int64`).
     public func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?) {
         if out.dtype == .int64 {
             tk_gemm_int64(
                 plan.transposeA, plan.transposeB, Int64(plan.m), Int64(plan.n), Int64(plan.k), a.pointer, Int64(plan.lda),
                 Int64(plan.strideA), b.pointer, Int64(plan.ldb), Int64(plan.strideB), out.pointer, Int64(plan.n),
                 Int64(plan.strideC), Int64(plan.batch), plan.accumulate, bias?.pointer)
+            return
+        }
+        if a.dtype == .bfloat16 {
+            tk_gemm_bf16(
+                out.dtype.code, plan.transposeA, plan.transposeB, Int64(plan.m), Int64(plan.n), Int64(plan.k), a.pointer,
+                Int64(plan.lda), Int64(plan.strideA), b.pointer, Int64(plan.ldb), Int64(plan.strideB), out.pointer,
+                Int64(plan.n), Int64(plan.strideC), Int64(plan.batch), plan.accumulate, bias?.dtype.code ?? 0, bias?.pointer)
             return
         }
         tk_gemm(

@@ -192,6 +192,12 @@ final class ProfilingBackend: Backend {
         }
     }
 
+    func quantizedLinear(_ x: RawTensor, _ plan: QuantizedLinearPlan, bias: RawTensor?, _ out: RawTensor) {
+        time("quantizedLinear", [x, bias, out], flops: 2 * Double(x.count * out.shape[out.shape.count - 1])) {
+            timed.quantizedLinear(x, plan, bias: bias, out)
+        }
+    }
+
     func linearAlgebra(_ call: LinearAlgebraCall) {
         time(call.name, []) { timed.linearAlgebra(call) }
     }
@@ -207,6 +213,10 @@ final class ProfilingBackend: Backend {
         time("attentionGrad", [q, k, v, out, lse, g, dq, dk, dv], flops: 2.5 * plan.flops(q, k, v)) {
             timed.attentionGrad(q, k, v, out: out, lse: lse, g, dq: dq, dk: dk, dv: dv, plan)
         }
+    }
+
+    func attentionKept(_ out: RawTensor, _ plan: AttentionPlan) {
+        time("attentionKept", [out]) { timed.attentionKept(out, plan) }
     }
 
     func randomUniform(_ out: RawTensor, seed: UInt64, offset: UInt64, low: Double, high: Double) {
