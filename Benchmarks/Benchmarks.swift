@@ -19,6 +19,10 @@ struct Benchmarks: ParsableCommand {
     var json: String?
     @Option(help: "Seconds of samples per workload.")
     var budget = 1.0
+    @Flag(help: "Instead of timing, show what the operations of one call cost, after a few calls.")
+    var profile = false
+    @Option(help: "With --profile, also write the calls as a Chrome trace to this file.")
+    var trace: String?
     @Option(help: "Threads; by default as the library chooses.")
     var threads: Int?
 
@@ -40,6 +44,10 @@ struct Benchmarks: ParsableCommand {
         }
         if let threads { Configuration.threadCount = threads }
         print(Tapestry.configuration)
+        if profile {
+            for workload in chosen { try show(workload) }
+            return
+        }
         let peaks = MachinePeaks.measured
         print(
             String(
@@ -55,6 +63,15 @@ struct Benchmarks: ParsableCommand {
             fflush(nil)
         }
         if let json { try write(results, json) }
+    }
+
+    private func show(_ workload: Workload) throws {
+        let timed = try workload.setUp()
+        for _ in 0..<3 { timed.call() }
+        let profile = Profiler.record { timed.call() }
+        print("\n\(workload.name) \(workload.dtype): \(profile)\n")
+        print(profile.table(by: .shapes, limit: 25))
+        if let trace { try profile.writeChromeTrace(to: trace) }
     }
 
     private func write(_ results: [Measurement], _ path: String) throws {
