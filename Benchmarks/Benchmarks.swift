@@ -23,6 +23,8 @@ struct Benchmarks: ParsableCommand {
     var profile = false
     @Option(help: "With --profile, also write the calls as a Chrome trace to this file.")
     var trace: String?
+    @Flag(help: "Instead, tables of time against size and threads, and of what recomputation saves.")
+    var scaling = false
     @Option(help: "Threads; by default as the library chooses.")
     var threads: Int?
 
@@ -54,6 +56,10 @@ struct Benchmarks: ParsableCommand {
                 format: "bounds: %.0f GFLOP/s (float32 multiply-adds), %.1f GB/s (triad)", peaks.flopsPerSecond / 1e9,
                 peaks.bytesPerSecond / 1e9))
         let stopwatch = Stopwatch(budget: budget, threads: Configuration.threadCount, peaks: peaks)
+        if scaling {
+            Scaling.run(stopwatch: stopwatch)
+            return
+        }
         print(Self.row("name", "median", "rate", "", "bound", "MB", "reference", "ratio"))
         var results: [Measurement] = []
         for workload in chosen {

@@ -97,6 +97,12 @@ struct Stopwatch {
         return list
     }
 
+    /// The median time of one call, after a warm-up.
+    func median(of call: () -> Void) -> Double {
+        warmUp(call, 1)
+        return Self.median(samples(call, 1, budget))
+    }
+
     func measure(_ workload: Workload) throws -> Measurement {
         MemoryStatistics.resetPeak()
         let timed = try workload.setUp()
