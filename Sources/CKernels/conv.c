@@ -322,6 +322,7 @@ void tk_conv_grad_weight(int dtype, const tk_conv_shape *s, const void *x, const
         if (tk_conv_is_depthwise(s)) { tk_conv_depthwise_grad_weight(s, x, g, dweight); return; }
         if (!direct && tk_conv_is_winograd_grad_weight(s)) { tk_conv_winograd_grad_weight(s, x, g, dweight); return; }
         if (!direct && tk_conv_is_planes_grad_weight(s)) { tk_conv_planes_grad_weight(s, x, g, dweight); return; }
+        if (!direct && tk_conv_is_wide_grad_weight(s)) { tk_conv_wide_grad_weight(s, x, g, dweight); return; }
     }
 #endif
     if (direct) { tk_conv_direct_grad_weight(dtype, s, x, g, dweight); return; }
