@@ -25,10 +25,11 @@ let package = Package(
         .target(name: "NN", dependencies: ["CoreTensor", "Autograd", "COpenBLAS"]),
         .target(name: "Optimizers", dependencies: ["CoreTensor", "Autograd", "NN"]),
         .target(name: "Transformers", dependencies: ["CoreTensor", "Autograd", "NN"]),
+        .target(name: "Quantization", dependencies: ["CoreTensor", "NN"]),
         .target(name: "Data", dependencies: ["CoreTensor", "NN", "Optimizers"]),
         .target(
             name: "Tapestry",
-            dependencies: ["CoreTensor", "Autograd", "NN", "Optimizers", "Transformers", "Data"]),
+            dependencies: ["CoreTensor", "Autograd", "NN", "Optimizers", "Transformers", "Quantization", "Data"]),
         .executableTarget(
             name: "MiniGPT",
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -41,7 +42,7 @@ let package = Package(
                 "Tapestry", "CKernels", "COpenBLAS", "CStream",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            path: "Benchmarks", exclude: ["RESULTS.md", "CStream"]),
+            path: "Benchmarks", exclude: ["RESULTS.md", "CStream", "compare.py"]),
         .target(name: "CStream", path: "Benchmarks/CStream"),
         .target(
             name: "ConformanceSuite",

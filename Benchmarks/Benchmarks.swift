@@ -11,6 +11,8 @@ struct Benchmarks: ParsableCommand {
 
     @Option(help: "Names to run, with * for anything; several separated by commas.")
     var filter = "*"
+    @Option(help: "Element types to run, several separated by commas, or all: f32, bf16, int8, int4.")
+    var dtype = "all"
     @Flag(help: "Only show the names.")
     var list = false
     @Option(help: "Also write the measurements to this file.")
@@ -27,16 +29,24 @@ struct Benchmarks: ParsableCommand {
 
     func run() throws {
         let patterns = filter.split(separator: ",").map(String.init)
-        let chosen = Workloads.all.filter { workload in patterns.contains { fnmatch($0, workload.name, 0) == 0 } }
-        if chosen.isEmpty { throw ValidationError("no workload is named \(filter); see --list") }
+        let types = dtype.split(separator: ",").map(String.init)
+        let chosen = Workloads.all.filter { workload in
+            patterns.contains { fnmatch($0, workload.name, 0) == 0 } && (types.contains(workload.dtype) || dtype == "all")
+        }
+        if chosen.isEmpty { throw ValidationError("no workload of type \(dtype) is named \(filter); see --list") }
         if list {
-            for workload in chosen { print("\(workload.group)  \(workload.name)") }
+            for workload in chosen { print("\(workload.group)  \(workload.name)  \(workload.dtype)") }
             return
         }
         if let threads { Configuration.threadCount = threads }
         print(Tapestry.configuration)
-        let stopwatch = Stopwatch(budget: budget, threads: Configuration.threadCount)
-        print(Self.row("name", "median", "rate", "", "reference", "ratio"))
+        let peaks = MachinePeaks.measured
+        print(
+            String(
+                format: "bounds: %.0f GFLOP/s (float32 multiply-adds), %.1f GB/s (triad)", peaks.flopsPerSecond / 1e9,
+                peaks.bytesPerSecond / 1e9))
+        let stopwatch = Stopwatch(budget: budget, threads: Configuration.threadCount, peaks: peaks)
+        print(Self.row("name", "median", "rate", "", "bound", "MB", "reference", "ratio"))
         var results: [Measurement] = []
         for workload in chosen {
             let m = try stopwatch.measure(workload)
@@ -51,12 +61,15 @@ struct Benchmarks: ParsableCommand {
         struct Report: Encodable {
             let configuration: String
             let date: String
+            let peakGflops, peakGigabytesPerSecond: Double
             let measurements: [Measurement]
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         let report = Report(
-            configuration: "\(Tapestry.configuration)", date: ISO8601DateFormatter().string(from: Date()), measurements: results)
+            configuration: "\(Tapestry.configuration)", date: ISO8601DateFormatter().string(from: Date()),
+            peakGflops: MachinePeaks.measured.flopsPerSecond / 1e9,
+            peakGigabytesPerSecond: MachinePeaks.measured.bytesPerSecond / 1e9, measurements: results)
         try encoder.encode(report).write(to: URL(fileURLWithPath: path), options: .atomic)
     }
 
@@ -69,18 +82,23 @@ struct Benchmarks: ParsableCommand {
         }
         let items = m.itemsPerSecond.map { String(format: "%.0f ", $0) + m.unit! + "/s" } ?? ""
         return row(
-            m.name, time(m.medianSeconds), rate, items, m.reference.map { "\($0) \(time(m.referenceSeconds!))" } ?? "",
+            m.dtype == "f32" ? m.name : "\(m.name) \(m.dtype)", time(m.medianSeconds), rate, items,
+            m.shareOfBound.map { String(format: "%.2f", $0) } ?? "", m.peakMegabytes.map { String(format: "%.0f", $0) } ?? "",
+            m.reference.map { "\($0) \(time(m.referenceSeconds!))" } ?? "",
             m.ratio.map { String(format: "%.2f", $0) } ?? "")
     }
 
     private static func row(
-        _ name: String, _ median: String, _ rate: String, _ items: String, _ reference: String, _ ratio: String
+        _ name: String, _ median: String, _ rate: String, _ items: String, _ bound: String, _ memory: String, _ reference: String,
+        _ ratio: String
     )
         -> String
     {
         func pad(_ s: String, _ n: Int) -> String { s + String(repeating: " ", count: max(n - s.count, 1)) }
         func right(_ s: String, _ n: Int) -> String { String(repeating: " ", count: max(n - s.count, 0)) + s }
-        let line = pad(name, 28) + right(median, 11) + right(rate, 16) + right(items, 18) + "  " + pad(reference, 26) + ratio
+        let line =
+            pad(name, 34) + right(median, 11) + right(rate, 16) + right(items, 18) + right(bound, 7) + right(memory, 7) + "  "
+            + pad(reference, 24) + ratio
         return line.replacingOccurrences(of: " +$", with: "", options: .regularExpression)
     }
 

@@ -1,15 +1,19 @@
 import Foundation
+import Tapestry
 
 /// Something to time, on the main thread. Names, shapes and counting of the work are those of the PyTorch script the project compares with.
 struct Workload: @unchecked Sendable {
     let group: String
     let name: String
+    /// The element type the work is done in, as the PyTorch script names it.
+    let dtype: String
     /// Makes the inputs and returns what is timed. Only called for workloads that run.
     let setUp: () throws -> Timed
 
-    init(_ group: String, _ name: String, _ setUp: @escaping () throws -> Timed) {
+    init(_ group: String, _ name: String, dtype: String = "f32", _ setUp: @escaping () throws -> Timed) {
         self.group = group
         self.name = name
+        self.dtype = dtype
         self.setUp = setUp
     }
 }
@@ -42,6 +46,7 @@ struct Reference {
 struct Measurement: Encodable {
     let name: String
     let group: String
+    let dtype: String
     let shape: String
     let threads: Int
     let medianSeconds: Double
@@ -56,12 +61,17 @@ struct Measurement: Encodable {
     var referenceSeconds: Double?
     /// The reference's time over ours: above 1 is faster than the reference.
     var ratio: Double?
+    /// The least time that the machine's peaks allow over the time it took; work within the caches can exceed 1.
+    var shareOfBound: Double?
+    /// The most bytes the library held at once, inputs included.
+    var peakMegabytes: Double?
 }
 
 /// Times calls: a warm-up of 0.3 s, then samples until the budget is used, at least five.
 struct Stopwatch {
     var budget: Double
     var threads: Int
+    var peaks: MachinePeaks
 
     private static func now() -> Double {
         var t = timespec()
@@ -88,6 +98,7 @@ struct Stopwatch {
     }
 
     func measure(_ workload: Workload) throws -> Measurement {
+        MemoryStatistics.resetPeak()
         let timed = try workload.setUp()
         warmUp(timed.call, timed.inner)
         var own: [Double] = []
@@ -108,8 +119,13 @@ struct Stopwatch {
         }
         let median = Self.median(own)
         var result = Measurement(
-            name: workload.name, group: workload.group, shape: timed.shape, threads: threads, medianSeconds: median,
+            name: workload.name, group: workload.group, dtype: workload.dtype, shape: timed.shape, threads: threads,
+            medianSeconds: median,
             minimumSeconds: own.min()!, samples: own.count)
+        result.peakMegabytes = Double(MemoryStatistics.current.peakBytesInUse) / 1e6
+        if timed.flops > 0 || timed.bytes > 0 {
+            result.shareOfBound = max(timed.flops / peaks.flopsPerSecond, timed.bytes / peaks.bytesPerSecond) / median
+        }
         if timed.flops > 0 { result.gflops = timed.flops / median / 1e9 }
         if timed.bytes > 0 { result.gigabytesPerSecond = timed.bytes / median / 1e9 }
         if let items = timed.items {

@@ -28,10 +28,11 @@ extension Workloads {
 
     /// A training step of a GPT with tied embeddings, no dropout, AdamW. Counts 6 flops per matrix parameter and token, and
     /// attention's half square 3.5 times.
-    private static func gpt(
-        _ name: String, _ configuration: @autoclosure @escaping () -> GPT.Configuration, batch: Int, length: Int
+    static func gpt(
+        _ name: String, _ configuration: @autoclosure @escaping () -> GPT.Configuration, batch: Int, length: Int,
+        autocast mixed: Bool = false
     ) -> Workload {
-        Workload("e2e", name) {
+        Workload("e2e", name, dtype: mixed ? "bf16" : "f32") {
             let c = configuration()
             let model = GPT(c)
             let optimizer = AdamW(model.parameters, learningRate: 1e-4, weightDecay: 0.1)
@@ -44,7 +45,7 @@ extension Workloads {
                 shape: "L\(c.layers) H\(c.heads) d\(c.width) V\(c.vocabulary) B\(batch) T\(length)",
                 flops: 6 * matrices * tokens + 3.5 * square, items: ("tokens", tokens)
             ) {
-                model.loss(ids, targets).backward()
+                autocast(enabled: mixed) { model.loss(ids, targets) }.backward()
                 optimizer.step()
                 optimizer.zeroGrad()
             }
@@ -71,30 +72,38 @@ extension Workloads {
         }
     }
 
-    static let models: [Workload] = [
-        lstm,
-        Workload("e2e", "train_mlp784") {
-            let model = Sequential(Linear(784, 512), ReLU(), Linear(512, 256), ReLU(), Linear(256, 10))
-            let optimizer = SGD(model.parameters, learningRate: 0.01)
-            let x = normal(128, 784), y = Tensor(integers: 0..<10, shape: [128])
-            let n = 784 * 512 + 512 * 256 + 256 * 10
-            return Timed(
-                shape: "784-512-256-10 batch 128", flops: Double(6 * n * 128 - 2 * 784 * 512 * 128), items: ("images", 128),
-                inner: 10
-            ) {
-                optimizer.zeroGrad()
-                crossEntropy(model(x), y).backward()
-                optimizer.step()
-            }
-        },
-        gpt(
-            "train_nanogpt_char", .init(vocabulary: 65, context: 256, width: 384, layers: 6, heads: 6, bias: false), batch: 12,
-            length: 256),
-        gpt(
-            "train_gpt2_124m_b4_t64", .init(vocabulary: 50257, context: 1024, width: 768, layers: 12, heads: 12), batch: 4,
-            length: 64),
-        gpt(
-            "train_gpt2_124m_b1_t512", .init(vocabulary: 50257, context: 1024, width: 768, layers: 12, heads: 12), batch: 1,
-            length: 512),
-    ]
+    static let models: [Workload] =
+        [
+            lstm,
+            Workload("e2e", "train_mlp784") {
+                let model = Sequential(Linear(784, 512), ReLU(), Linear(512, 256), ReLU(), Linear(256, 10))
+                let optimizer = SGD(model.parameters, learningRate: 0.01)
+                let x = normal(128, 784), y = Tensor(integers: 0..<10, shape: [128])
+                let n = 784 * 512 + 512 * 256 + 256 * 10
+                return Timed(
+                    shape: "784-512-256-10 batch 128", flops: Double(6 * n * 128 - 2 * 784 * 512 * 128), items: ("images", 128),
+                    inner: 10
+                ) {
+                    optimizer.zeroGrad()
+                    crossEntropy(model(x), y).backward()
+                    optimizer.step()
+                }
+            },
+        ] + gpts(autocast: false)
+
+    static func gpts(autocast mixed: Bool) -> [Workload] {
+        func large(_ batch: Int, _ length: Int) -> Workload {
+            gpt(
+                "train_gpt2_124m_b\(batch)_t\(length)",
+                .init(vocabulary: 50257, context: 1024, width: 768, layers: 12, heads: 12), batch: batch, length: length,
+                autocast: mixed)
+        }
+        return [
+            gpt(
+                "train_nanogpt_char", .init(vocabulary: 65, context: 256, width: 384, layers: 6, heads: 6, bias: false),
+                batch: 12,
+                length: 256, autocast: mixed),
+            large(4, 64), large(1, 512),
+        ]
+    }
 }

@@ -3,7 +3,7 @@ import Tapestry
 enum Workloads {
     static let all: [Workload] =
         overhead + elementwise + reductions + copies + products + attention + convolutions + optimizers
-        + selection + models + vision
+        + selection + linearAlgebra + [words] + models + vision + lowPrecision
 
     static func normal(_ shape: Int..., grad: Bool = false) -> Tensor { normal(shape, grad: grad) }
 
@@ -173,48 +173,58 @@ enum Workloads {
         },
     ]
 
-    static let products: [Workload] =
-        [256, 1024, 2048, 4096].map { n in
-            Workload("matmul", "matmul_\(n)") {
+    static let products = products(.float32, "f32")
+
+    /// Matrix products of one element type.
+    static func products(_ dtype: DType, _ label: String) -> [Workload] {
+        @Sendable func normal(_ shape: Int..., grad: Bool = false) -> Tensor {
+            var x = Tensor(normal: shape).to(dtype)
+            x.requiresGrad = grad
+            return x
+        }
+        func row(_ name: String, _ setUp: @escaping () -> Timed) -> Workload { Workload("matmul", name, dtype: label, setUp) }
+        let element = Double(dtype.byteCount)
+        return [256, 1024, 2048, 4096].map { n in
+            row("matmul_\(n)") {
                 let a = normal(n, n), b = normal(n, n)
                 return Timed(
                     shape: "(\(n),\(n))@(\(n),\(n))", flops: 2 * Double(n * n * n), inner: n == 256 ? 10 : 1,
-                    reference: References.sgemm(n)
+                    reference: dtype == .float32 ? References.sgemm(n) : nil
                 ) { use(a • b) }
             }
         } + [
-            Workload("matmul", "matmul_1024_fwdbwd") {
+            row("matmul_1024_fwdbwd") {
                 let a = normal(1024, 1024, grad: true), b = normal(1024, 1024, grad: true), g = normal(1024, 1024)
                 return Timed(shape: "(1024,1024)@(1024,1024)", flops: 6 * 1024 * 1024 * 1024) {
                     clear(a, b)
                     (a • b).backward(gradient: g)
                 }
             },
-            Workload("matmul", "bmm_96") {
+            row("bmm_96") {
                 let a = normal(96, 256, 64), b = normal(96, 64, 256)
                 return Timed(shape: "(96,256,64)x(96,64,256)", flops: 2 * 96 * 256 * 64 * 256) { use(a • b) }
             },
-            Workload("matmul", "gemv_768x3072") {
+            row("gemv_768x3072") {
                 let x = normal(1, 768), w = normal(768, 3072)
-                return Timed(shape: "(1,768)@(768,3072)", bytes: 4 * 768 * 3072, inner: 20) { use(x • w) }
+                return Timed(shape: "(1,768)@(768,3072)", bytes: element * 768 * 3072, inner: 20) { use(x • w) }
             },
-            Workload("matmul", "gemv_768x3072_lin") {
+            row("gemv_768x3072_lin") {
                 let x = normal(1, 768), w = normal(3072, 768)
-                return Timed(shape: "(1,768)@W(3072,768)^T", bytes: 4 * 768 * 3072, inner: 20) { use(linear(x, w)) }
+                return Timed(shape: "(1,768)@W(3072,768)^T", bytes: element * 768 * 3072, inner: 20) { use(linear(x, w)) }
             },
-            Workload("matmul", "gemv_4096x11008") {
+            row("gemv_4096x11008") {
                 let x = normal(1, 4096), w = normal(4096, 11008)
-                return Timed(shape: "(1,4096)@(4096,11008)", bytes: 4 * 4096 * 11008) { use(x • w) }
+                return Timed(shape: "(1,4096)@(4096,11008)", bytes: element * 4096 * 11008) { use(x • w) }
             },
-            Workload("matmul", "gemv_4096x11008_lin") {
+            row("gemv_4096x11008_lin") {
                 let x = normal(1, 4096), w = normal(11008, 4096)
-                return Timed(shape: "(1,4096)@W(11008,4096)^T", bytes: 4 * 4096 * 11008) { use(linear(x, w)) }
+                return Timed(shape: "(1,4096)@W(11008,4096)^T", bytes: element * 4096 * 11008) { use(linear(x, w)) }
             },
-            Workload("matmul", "linear_bias_gelu_fwd") {
+            row("linear_bias_gelu_fwd") {
                 let x = normal(1024, 768), w = normal(3072, 768) * 0.02, b = normal(3072)
                 return Timed(shape: "x(1024,768) W(3072,768) b gelu", flops: 2 * 1024 * 768 * 3072) { use(gelu(linear(x, w, b))) }
             },
-            Workload("matmul", "linear_bias_gelu_fwdbwd") {
+            row("linear_bias_gelu_fwdbwd") {
                 let x = normal(1024, 768, grad: true), w = (normal(3072, 768) * 0.02).asLeaf(), b = normal(3072, grad: true)
                 let g = normal(1024, 3072)
                 return Timed(shape: "x(1024,768) W(3072,768) b gelu", flops: 6 * 1024 * 768 * 3072) {
@@ -223,25 +233,5 @@ enum Workloads {
                 }
             },
         ]
-
-    static let attention: [Workload] = [256, 1024, 2048, 4096].flatMap { s -> [Workload] in
-        let flops = 4 * Double(s * s) * 64 * 12 / 2
-        return [
-            Workload("attn", "attn_sdpa_S\(s)_fwd") {
-                let q = normal(1, 12, s, 64), k = normal(1, 12, s, 64), v = normal(1, 12, s, 64)
-                return Timed(shape: "B1 H12 D64 S\(s) causal", flops: flops) {
-                    use(scaledDotProductAttention(q, k, v, causal: true))
-                }
-            },
-            Workload("attn", "attn_sdpa_S\(s)_fwdbwd") {
-                let q = normal(1, 12, s, 64, grad: true), k = normal(1, 12, s, 64, grad: true),
-                    v = normal(1, 12, s, 64, grad: true)
-                let g = normal(1, 12, s, 64)
-                return Timed(shape: "B1 H12 D64 S\(s) causal", flops: 3.5 * flops) {
-                    clear(q, k, v)
-                    scaledDotProductAttention(q, k, v, causal: true).backward(gradient: g)
-                }
-            },
-        ]
-    }
+}
 }

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 _Thread_local int tk_grad_disabled_depth = 0;
+_Thread_local int tk_autocast_type = -1;
 
 // The bounds of this thread's stack; high == 0: not looked up yet, low > high: unknown, never walk.
 static _Thread_local uintptr_t stack_low, stack_high;

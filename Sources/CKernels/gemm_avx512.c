@@ -6,55 +6,21 @@
 #include "gemm_avx512.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-#include <string.h>
-
 #include "CKernels.h"
-#include "transpose_avx512.h"
+#include "gemm_pack.h"
 
 enum { MR = 14, NR = 32, KC = 800, ROWS = 168, COLUMNS = 8192, GAP = 16 };
-
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // ---- packing ----
 
-// `lines` rows of memory (at most 16), each of `k` elements, as k groups of 16, `stride` apart; missing lines are 0. Groups are
-// written in order, so a stride below 16 leaves the first `stride` of each.
-INLINE void pack_lines(const float *x, int64_t ld, int64_t lines, bool whole, int64_t k, float *out, int64_t stride) {
-    int64_t p = 0;
-    for (; p + 16 <= k; p += 16) {
-        __m512 r[16];
-#pragma clang loop unroll(full)
-        for (int i = 0; i < 16; i++) {
-            r[i] = whole || i < lines ? _mm512_loadu_ps(x + i * ld + p) : _mm512_setzero_ps();
-            // The rows are further apart than hardware prefetching follows; past the end a prefetch does nothing.
-            if (whole || i < lines) _mm_prefetch((const char *)(x + i * ld + p + 64), _MM_HINT_T0);
-        }
-        transpose16(r);
-#pragma clang loop unroll(full)
-        for (int i = 0; i < 16; i++) _mm512_storeu_ps(out + (p + i) * stride, r[i]);
-    }
-    if (p == k) return;
-    __mmask16 tail = (__mmask16)((1u << (k - p)) - 1);
-    __m512 r[16];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 16; i++) r[i] = whole || i < lines ? _mm512_maskz_loadu_ps(tail, x + i * ld + p) : _mm512_setzero_ps();
-    transpose16(r);
-    for (int i = 0; i < k - p; i++) _mm512_storeu_ps(out + (p + i) * stride, r[i]);
-}
-
-AVX512 static void pack_transposed(const float *x, int64_t ld, int64_t lines, int64_t k, float *out, int64_t stride) {
-    if (lines == 16) pack_lines(x, ld, 16, true, k, out, stride);
-    else pack_lines(x, ld, lines, false, k, out, stride);
-}
-
 // One panel of B: k rows of 32 columns, `width` of them there, the others 0.
 AVX512 static void pack_b_panel(const float *b, int64_t ldb, bool transposed, int64_t k, int64_t width, float *out) {
     if (transposed) {
-        pack_transposed(b, ldb, least(width, 16), k, out, NR);
-        pack_transposed(b + 16 * ldb, ldb, width > 16 ? width - 16 : 0, k, out + 16, NR);
+        pack_transposed(b, ldb * 4, least(width, 16), k * 4, out, NR);
+        pack_transposed(b + 16 * ldb, ldb * 4, width > 16 ? width - 16 : 0, k * 4, out + 16, NR);
     } else if (width == NR) {
         for (int64_t p = 0; p < k; p++) {
             _mm512_store_ps(out + p * NR, _mm512_loadu_ps(b + p * ldb));
@@ -72,7 +38,7 @@ AVX512 static void pack_b_panel(const float *b, int64_t ldb, bool transposed, in
 // One panel of A: k groups of `rows` elements. Writes up to GAP elements past the end.
 AVX512 static void pack_a_panel(const float *a, int64_t lda, bool transposed, int64_t k, int64_t rows, float *out) {
     if (!transposed) {
-        pack_transposed(a, lda, rows, k, out, rows);
+        pack_transposed(a, lda * 4, rows, k * 4, out, rows);
         return;
     }
     __mmask16 mask = (__mmask16)((1u << rows) - 1);
@@ -276,6 +242,10 @@ void tk_sgemm_avx512(const tk_sgemm *g, bool parallel) {
 
 void tk_pack_tile_rows(const float *a, int64_t lda, int64_t k, int64_t rows, float *out) {
     pack_a_panel(a, lda, false, k, rows, out);
+}
+
+void tk_pack_transposed(const float *x, int64_t ld, int64_t lines, int64_t k, float *out, int64_t stride) {
+    pack_transposed(x, ld * 4, lines, k * 4, out, stride);
 }
 
 void tk_multiply_tile(int64_t rows, int64_t k, const float *a, const float *b, float *c, int64_t ldc, int64_t width, bool add) {

@@ -1,4 +1,4 @@
-// Fused operations on rows. float32 uses the vector kernels; the half types go through float32; float64 uses libm.
+// Fused operations on rows. float32 uses the vector kernels; the half types go through float32 row by row; float64 uses libm.
 #include <math.h>
 #include <string.h>
 
@@ -13,7 +13,6 @@ static float *widen(int dtype, const void *x, int64_t n) {
     tk_cast(dtype, TK_F32, x, w, n);
     return w;
 }
-static float *scratch(const void *wanted, int64_t n) { return wanted ? tk_alloc((size_t)(n * 4)) : 0; }
 /// Rounds a temporary back and frees it.
 static void narrow(int dtype, float *w, void *out, int64_t n) {
     if (!w) return;
@@ -38,12 +37,34 @@ typedef struct {
 #define F32(p, row) ((const float *)c->p + (row) * c->cols)
 #define F64(p, row) ((const double *)c->p + (row) * c->cols)
 
+// Rows of floats: float32's own, 16-bit ones by way of buffers, `count` rows long, that a task keeps in its caches. What is read and
+// what is written have buffers of their own: loops over overlapping ones run without vectors.
+static float *row_buffers(const rows_context *c, int count) { return is_half(c->dtype) ? tk_alloc((size_t)(c->cols * count * 4)) : 0; }
+static void free_buffers(const rows_context *c, float *buffers, int count) { if (buffers) tk_free(buffers, (size_t)(c->cols * count * 4)); }
+static const float *row_in(const rows_context *c, const void *x, int64_t r, float *buffer) {
+    if (!buffer) return (const float *)x + r * c->cols;
+    tk_current_level()->half_to_float(c->dtype, (const uint16_t *)x + r * c->cols, buffer, c->cols);
+    return buffer;
+}
+static float *row_out(const rows_context *c, void *y, int64_t r, float *buffer) { return buffer || !y ? buffer : (float *)y + r * c->cols; }
+static void row_done(const rows_context *c, void *y, int64_t r, const float *buffer) {
+    if (buffer && y) tk_current_level()->float_to_half(c->dtype, buffer, (uint16_t *)y + r * c->cols, c->cols);
+}
+
 // ---- softmax ----
 
 static void softmax_range(void *p, int64_t low, int64_t high) {
     const rows_context *c = p;
+    if (c->dtype != TK_F64) {
+        float *x = row_buffers(c, 2), *y = x ? x + c->cols : 0;
+        for (int64_t r = low; r < high; r++) {
+            tk_current_level()->softmax_row(row_in(c, c->x, r, x), row_out(c, c->y, r, y), c->cols, c->log);
+            row_done(c, c->y, r, y);
+        }
+        free_buffers(c, x, 2);
+        return;
+    }
     for (int64_t r = low; r < high; r++) {
-        if (c->dtype == TK_F32) { tk_current_level()->softmax_row(F32(x, r), (float *)c->y + r * c->cols, c->cols, c->log); continue; }
         const double *x = F64(x, r);
         double *y = (double *)c->y + r * c->cols, m = -INFINITY, s = 0;
         for (int64_t i = 0; i < c->cols; i++) m = x[i] > m ? x[i] : m;
@@ -55,12 +76,6 @@ static void softmax_range(void *p, int64_t low, int64_t high) {
 
 static void softmax_any(int dtype, const void *x, void *y, int64_t rows, int64_t cols, int log) {
     if (rows * cols == 0) return;
-    if (is_half(dtype)) {
-        float *w = widen(dtype, x, rows * cols);
-        softmax_any(TK_F32, w, w, rows, cols, log);
-        narrow(dtype, w, y, rows * cols);
-        return;
-    }
     rows_context c = {.dtype = dtype, .log = log, .x = x, .y = y, .rows = rows, .cols = cols};
     tk_parallel_ranges(rows, row_grain(cols), softmax_range, &c);
 }
@@ -69,11 +84,16 @@ void tk_log_softmax(int dtype, const void *x, void *y, int64_t rows, int64_t col
 
 static void softmax_grad_range(void *p, int64_t low, int64_t high) {
     const rows_context *c = p;
-    for (int64_t r = low; r < high; r++) {
-        if (c->dtype == TK_F32) {
-            tk_current_level()->softmax_grad_row(F32(x, r), F32(g, r), (float *)c->y + r * c->cols, c->cols, c->log);
-            continue;
+    if (c->dtype != TK_F64) {
+        float *y = row_buffers(c, 3), *g = y ? y + c->cols : 0, *dx = g ? g + c->cols : 0;
+        for (int64_t r = low; r < high; r++) {
+            tk_current_level()->softmax_grad_row(row_in(c, c->x, r, y), row_in(c, c->g, r, g), row_out(c, c->y, r, dx), c->cols, c->log);
+            row_done(c, c->y, r, dx);
         }
+        free_buffers(c, y, 3);
+        return;
+    }
+    for (int64_t r = low; r < high; r++) {
         const double *y = F64(x, r), *g = F64(g, r);
         double *dx = (double *)c->y + r * c->cols, s = 0;
         for (int64_t i = 0; i < c->cols; i++) s += c->log ? g[i] : y[i] * g[i];
@@ -83,13 +103,6 @@ static void softmax_grad_range(void *p, int64_t low, int64_t high) {
 
 static void softmax_grad_any(int dtype, const void *y, const void *g, void *dx, int64_t rows, int64_t cols, int log) {
     if (rows * cols == 0) return;
-    if (is_half(dtype)) {
-        float *wy = widen(dtype, y, rows * cols), *wg = widen(dtype, g, rows * cols);
-        softmax_grad_any(TK_F32, wy, wg, wg, rows, cols, log);
-        narrow(dtype, wy, 0, rows * cols);
-        narrow(dtype, wg, dx, rows * cols);
-        return;
-    }
     rows_context c = {.dtype = dtype, .log = log, .x = y, .g = g, .y = dx, .rows = rows, .cols = cols};
     tk_parallel_ranges(rows, row_grain(cols), softmax_grad_range, &c);
 }
@@ -100,14 +113,16 @@ void tk_log_softmax_grad(int dtype, const void *y, const void *g, void *dx, int6
 
 static void cross_entropy_range(void *p, int64_t low, int64_t high) {
     const rows_context *c = p;
+    float *buffer = row_buffers(c, 1);
     for (int64_t r = low; r < high; r++) {
         int64_t label = c->labels[r];
         double lse, sum, picked = 0;
-        if (c->dtype == TK_F32) {
+        if (c->dtype != TK_F64) {
+            const float *x = row_in(c, c->x, r, buffer);
             float s;
-            lse = tk_current_level()->lse_row(F32(x, r), c->cols, &s);
+            lse = tk_current_level()->lse_row(x, c->cols, &s);
             sum = s;
-            if (label != c->ignore) picked = F32(x, r)[label];
+            if (label != c->ignore) picked = x[label];
         } else {
             const double *x = F64(x, r);
             double m = -INFINITY, s = 0;
@@ -119,21 +134,14 @@ static void cross_entropy_range(void *p, int64_t low, int64_t high) {
         }
         double e = c->smoothing, loss = 0;
         if (label != c->ignore) loss = (1 - e) * (lse - picked) + (e > 0 ? e * (lse - sum / (double)c->cols) : 0);
-        if (c->dtype == TK_F32) { ((float *)c->y)[r] = (float)loss; ((float *)c->out_mean)[r] = (float)lse; }
+        if (c->dtype != TK_F64) { ((float *)c->y)[r] = (float)loss; ((float *)c->out_mean)[r] = (float)lse; }
         else { ((double *)c->y)[r] = loss; ((double *)c->out_mean)[r] = lse; }
     }
+    free_buffers(c, buffer, 1);
 }
 
 void tk_cross_entropy(int dtype, const void *logits, const int64_t *labels, void *loss, void *lse, int64_t rows, int64_t cols,
                       int64_t ignore_index, double smoothing) {
-    if (is_half(dtype)) {
-        float *w = widen(dtype, logits, rows * cols), *a = tk_alloc((size_t)(rows * 4)), *b = tk_alloc((size_t)(rows * 4));
-        tk_cross_entropy(TK_F32, w, labels, a, b, rows, cols, ignore_index, smoothing);
-        narrow(dtype, w, 0, rows * cols);
-        narrow(dtype, a, loss, rows);
-        narrow(dtype, b, lse, rows);
-        return;
-    }
     rows_context c = {.dtype = dtype, .x = logits, .labels = labels, .y = loss, .out_mean = lse, .rows = rows, .cols = cols,
                       .ignore = ignore_index, .smoothing = smoothing};
     tk_parallel_ranges(rows, row_grain(cols), cross_entropy_range, &c);
@@ -141,38 +149,28 @@ void tk_cross_entropy(int dtype, const void *logits, const int64_t *labels, void
 
 static void cross_entropy_grad_range(void *p, int64_t low, int64_t high) {
     const rows_context *c = p;
+    int64_t size = tk_element_size(c->dtype);
+    float *buffer = row_buffers(c, 2), *out = buffer ? buffer + c->cols : 0;
     for (int64_t r = low; r < high; r++) {
         int64_t label = c->labels[r];
         double e = c->smoothing, u = e / (double)c->cols;
-        if (c->dtype == TK_F32) {
-            float *dx = (float *)c->y + r * c->cols;
-            if (label == c->ignore) { memset(dx, 0, (size_t)(c->cols * 4)); continue; }
-            float g = ((const float *)c->g)[r];
-            tk_current_level()->cross_entropy_grad_row(F32(x, r), ((const float *)c->lse)[r], g, (float)u, dx, c->cols);
+        if (label == c->ignore) memset((char *)c->y + r * c->cols * size, 0, (size_t)(c->cols * size));
+        else if (c->dtype != TK_F64) {
+            float *dx = row_out(c, c->y, r, out), g = ((const float *)c->g)[r];
+            tk_current_level()->cross_entropy_grad_row(row_in(c, c->x, r, buffer), ((const float *)c->lse)[r], g, (float)u, dx, c->cols);
             dx[label] -= g * (float)(1 - e);
+            row_done(c, c->y, r, out);
         } else {
             double *dx = (double *)c->y + r * c->cols, g = ((const double *)c->g)[r], l = ((const double *)c->lse)[r];
-            if (label == c->ignore) { memset(dx, 0, (size_t)(c->cols * 8)); continue; }
             for (int64_t i = 0; i < c->cols; i++) dx[i] = g * (exp(F64(x, r)[i] - l) - u);
             dx[label] -= g * (1 - e);
         }
     }
+    free_buffers(c, buffer, 2);
 }
 
 void tk_cross_entropy_grad(int dtype, const void *logits, const int64_t *labels, const void *lse, const void *g, void *dx,
                            int64_t rows, int64_t cols, int64_t ignore_index, double smoothing) {
-    if (is_half(dtype)) {
-        // The kept logSumExp is rounded; from the widened logits it is exact again.
-        float *w = widen(dtype, logits, rows * cols), *wg = widen(dtype, g, rows);
-        float *a = tk_alloc((size_t)(rows * 4)), *b = tk_alloc((size_t)(rows * 4));
-        tk_cross_entropy(TK_F32, w, labels, a, b, rows, cols, ignore_index, smoothing);
-        tk_cross_entropy_grad(TK_F32, w, labels, b, wg, w, rows, cols, ignore_index, smoothing);
-        narrow(dtype, w, dx, rows * cols);
-        narrow(dtype, wg, 0, rows);
-        narrow(dtype, a, 0, rows);
-        narrow(dtype, b, 0, rows);
-        return;
-    }
     rows_context c = {.dtype = dtype, .x = logits, .labels = labels, .lse = lse, .g = g, .y = dx, .rows = rows, .cols = cols,
                       .ignore = ignore_index, .smoothing = smoothing};
     tk_parallel_ranges(rows, row_grain(cols), cross_entropy_grad_range, &c);
@@ -182,13 +180,19 @@ void tk_cross_entropy_grad(int dtype, const void *logits, const int64_t *labels,
 
 static void norm_range(void *p, int64_t low, int64_t high) {
     const rows_context *c = p;
-    for (int64_t r = low; r < high; r++) {
-        if (c->dtype == TK_F32) {
-            float *y = (float *)c->y + r * c->cols, *rstd = (float *)c->out_rstd + r;
-            if (c->out_mean) tk_current_level()->layer_norm_row(F32(x, r), c->w, c->b, y, (float *)c->out_mean + r, rstd, c->cols, (float)c->eps);
-            else tk_current_level()->rms_norm_row(F32(x, r), c->w, y, rstd, c->cols, (float)c->eps);
-            continue;
+    if (c->dtype != TK_F64) {
+        float *buffer = row_buffers(c, 2), *out = buffer ? buffer + c->cols : 0;
+        for (int64_t r = low; r < high; r++) {
+            const float *x = row_in(c, c->x, r, buffer);
+            float *y = row_out(c, c->y, r, out), *rstd = (float *)c->out_rstd + r;
+            if (c->out_mean) tk_current_level()->layer_norm_row(x, c->w, c->b, y, (float *)c->out_mean + r, rstd, c->cols, (float)c->eps);
+            else tk_current_level()->rms_norm_row(x, c->w, y, rstd, c->cols, (float)c->eps);
+            row_done(c, c->y, r, out);
         }
+        free_buffers(c, buffer, 2);
+        return;
+    }
+    for (int64_t r = low; r < high; r++) {
         const double *x = F64(x, r), *w = c->w, *b = c->b;
         double *y = (double *)c->y + r * c->cols, m = 0, s = 0, n = (double)c->cols;
         if (c->out_mean) { for (int64_t i = 0; i < c->cols; i++) m += x[i]; m /= n; ((double *)c->out_mean)[r] = m; }
@@ -200,16 +204,12 @@ static void norm_range(void *p, int64_t low, int64_t high) {
 }
 
 static void norm(int dtype, const void *x, const void *w, const void *b, void *y, void *mean, void *rstd, int64_t rows, int64_t cols, double eps) {
-    if (is_half(dtype)) {
-        float *wx = widen(dtype, x, rows * cols), *ww = widen(dtype, w, cols), *wb = widen(dtype, b, cols);
-        norm(TK_F32, wx, ww, wb, wx, mean, rstd, rows, cols, eps);
-        narrow(dtype, wx, y, rows * cols);
-        narrow(dtype, ww, 0, cols);
-        narrow(dtype, wb, 0, cols);
-        return;
-    }
-    rows_context c = {.dtype = dtype, .x = x, .w = w, .b = b, .y = y, .out_mean = mean, .out_rstd = rstd, .rows = rows, .cols = cols, .eps = eps};
+    float *ww = is_half(dtype) ? widen(dtype, w, cols) : 0, *wb = is_half(dtype) ? widen(dtype, b, cols) : 0;
+    rows_context c = {.dtype = dtype, .x = x, .w = ww ? ww : w, .b = wb ? wb : b, .y = y, .out_mean = mean, .out_rstd = rstd, .rows = rows,
+                      .cols = cols, .eps = eps};
     tk_parallel_ranges(rows, row_grain(cols), norm_range, &c);
+    narrow(dtype, ww, 0, cols);
+    narrow(dtype, wb, 0, cols);
 }
 void tk_layer_norm(int dtype, const void *x, const void *weight, const void *bias, void *y, void *mean, void *rstd, int64_t rows, int64_t cols, double eps) {
     norm(dtype, x, weight, bias, y, mean, rstd, rows, cols, eps);
@@ -222,17 +222,23 @@ void tk_rms_norm(int dtype, const void *x, const void *weight, void *y, void *rs
 static void norm_grad_task(void *p, int64_t t) {
     const rows_context *c = p;
     int64_t low = t * c->group, high = low + c->group < c->rows ? low + c->group : c->rows;
-    int64_t size = tk_element_size(c->dtype);
+    int64_t size = c->dtype == TK_F64 ? 8 : 4;
     char *dw = c->dw ? (char *)c->dw + t * c->cols * size : 0, *db = c->db ? (char *)c->db + t * c->cols * size : 0;
     if (dw) memset(dw, 0, (size_t)(c->cols * size));
     if (db) memset(db, 0, (size_t)(c->cols * size));
-    for (int64_t r = low; r < high; r++) {
-        if (c->dtype == TK_F32) {
-            float *dx = c->y ? (float *)c->y + r * c->cols : 0, q = ((const float *)c->rstd)[r];
-            if (c->mean) tk_current_level()->layer_norm_grad_row(F32(x, r), c->w, ((const float *)c->mean)[r], q, F32(g, r), dx, (float *)dw, (float *)db, c->cols);
-            else tk_current_level()->rms_norm_grad_row(F32(x, r), c->w, q, F32(g, r), dx, (float *)dw, c->cols);
-            continue;
+    if (c->dtype != TK_F64) {
+        float *bx = row_buffers(c, 3), *bg = bx ? bx + c->cols : 0, *bd = bx && c->y ? bx + 2 * c->cols : 0;
+        for (int64_t r = low; r < high; r++) {
+            const float *x = row_in(c, c->x, r, bx), *g = row_in(c, c->g, r, bg);
+            float *dx = row_out(c, c->y, r, bd), q = ((const float *)c->rstd)[r];
+            if (c->mean) tk_current_level()->layer_norm_grad_row(x, c->w, ((const float *)c->mean)[r], q, g, dx, (float *)dw, (float *)db, c->cols);
+            else tk_current_level()->rms_norm_grad_row(x, c->w, q, g, dx, (float *)dw, c->cols);
+            row_done(c, c->y, r, bd);
         }
+        free_buffers(c, bx, 3);
+        return;
+    }
+    for (int64_t r = low; r < high; r++) {
         const double *x = F64(x, r), *g = F64(g, r), *w = c->w;
         double m = c->mean ? ((const double *)c->mean)[r] : 0, q = ((const double *)c->rstd)[r], a = 0, b = 0, n = (double)c->cols;
         for (int64_t i = 0; i < c->cols; i++) {
@@ -247,34 +253,34 @@ static void norm_grad_task(void *p, int64_t t) {
     }
 }
 
+static void sum_groups(int dtype, void *parts, void *out, int64_t groups, int64_t cols) {
+    if (!is_half(dtype)) { tk_reduce(TK_SUM, dtype, parts, out, 1, groups, cols); return; }
+    float *sum = (float *)parts + groups * cols;
+    tk_reduce(TK_SUM, TK_F32, parts, sum, 1, groups, cols);
+    tk_cast(TK_F32, dtype, sum, out, cols);
+}
+
 static void norm_grad(int dtype, const void *x, const void *w, const void *mean, const void *rstd, const void *g, void *dx, void *dw, void *db, int64_t rows, int64_t cols) {
-    if (is_half(dtype)) {
-        float *wx = widen(dtype, x, rows * cols), *wg = widen(dtype, g, rows * cols), *ww = widen(dtype, w, cols);
-        float *odx = scratch(dx, rows * cols), *odw = scratch(dw, cols), *odb = scratch(db, cols);
-        norm_grad(TK_F32, wx, ww, mean, rstd, wg, odx, odw, odb, rows, cols);
-        narrow(dtype, wx, 0, rows * cols);
-        narrow(dtype, wg, 0, rows * cols);
-        narrow(dtype, ww, 0, cols);
-        narrow(dtype, odx, dx, rows * cols);
-        narrow(dtype, odw, dw, cols);
-        narrow(dtype, odb, db, cols);
-        return;
-    }
-    int64_t size = tk_element_size(dtype), group = (rows + 31) / 32;
+    int64_t group = (rows + 31) / 32, element = tk_element_size(dtype);
     if (group < 16) group = 16;
     int64_t groups = (rows + group - 1) / group;
     if (groups == 0 || cols == 0) {
-        if (dw) memset(dw, 0, (size_t)(cols * size));
-        if (db) memset(db, 0, (size_t)(cols * size));
+        if (dw) memset(dw, 0, (size_t)(cols * element));
+        if (db) memset(db, 0, (size_t)(cols * element));
         return;
     }
-    size_t bytes = (size_t)(groups * cols * size);
+    // The partial sums of 16-bit types are floats, in one row more than there are groups: the place of their sum.
+    bool half = is_half(dtype);
+    int64_t size = half ? 4 : element;
+    float *ww = half ? widen(dtype, w, cols) : 0;
+    size_t bytes = (size_t)((groups + half) * cols * size);
     void *pw = dw ? tk_alloc(bytes) : 0, *pb = db ? tk_alloc(bytes) : 0;
-    rows_context c = {.dtype = dtype, .x = x, .w = w, .mean = mean, .rstd = rstd, .g = g, .y = dx, .dw = pw, .db = pb,
+    rows_context c = {.dtype = dtype, .x = x, .w = ww ? ww : w, .mean = mean, .rstd = rstd, .g = g, .y = dx, .dw = pw, .db = pb,
                       .rows = rows, .cols = cols, .group = group};
     tk_parallel(groups, norm_grad_task, &c);
-    if (dw) { tk_reduce(TK_SUM, dtype, pw, dw, 1, groups, cols); tk_free(pw, bytes); }
-    if (db) { tk_reduce(TK_SUM, dtype, pb, db, 1, groups, cols); tk_free(pb, bytes); }
+    if (dw) { sum_groups(dtype, pw, dw, groups, cols); tk_free(pw, bytes); }
+    if (db) { sum_groups(dtype, pb, db, groups, cols); tk_free(pb, bytes); }
+    narrow(dtype, ww, 0, cols);
 }
 void tk_layer_norm_grad(int dtype, const void *x, const void *weight, const void *mean, const void *rstd, const void *g, void *dx, void *dweight, void *dbias, int64_t rows, int64_t cols) {
     norm_grad(dtype, x, weight, mean, rstd, g, dx, dweight, dbias, rows, cols);

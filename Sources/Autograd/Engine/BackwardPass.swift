@@ -63,8 +63,10 @@ struct BackwardPass {
         defer { if holdsLock { lock.unlock() } }
         if holdsLock { passes += 1 }
         var pass = BackwardPass(slots: holdsLock ? .inNodes(pass: passes) : .inDictionary([:]))
-        return createGraph
-            ? withGrad { pass.walk(roots, goal, retainGraph) } : withoutGrad { pass.walk(roots, goal, retainGraph) }
+        return withoutAutocast {
+            createGraph
+                ? withGrad { pass.walk(roots, goal, retainGraph) } : withoutGrad { pass.walk(roots, goal, retainGraph) }
+        }
     }
 
     private init(slots: Slots) { self.slots = slots }
@@ -96,7 +98,11 @@ struct BackwardPass {
                 if case .accumulate = goal, let g = gradients[slot].take() { leaf.accumulate(g) }
                 continue
             }
-            propagate(node, slot, needed, detectsAnomalies)
+            if Profiler.isRecording {
+                Profiler.scope(node.name) { propagate(node, slot, needed, detectsAnomalies) }
+            } else {
+                propagate(node, slot, needed, detectsAnomalies)
+            }
             if !retainGraph { node.release() }
         }
         return captured

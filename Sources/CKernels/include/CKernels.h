@@ -32,6 +32,18 @@ const char *tk_isa_name(void);
 const char *tk_cpu_isa_name(void);
 /// Limits the kernels to a level: 0 baseline, 1 AVX2, 2 AVX-512; -1 the best there is. For tests. Returns the level in force.
 int tk_set_isa_level(int level);
+/// Outputs of at least so many bytes are stored past the caches. Returns the limit before.
+int64_t tk_set_stream_bytes(int64_t bytes);
+
+// ---- profiling: profiling.c, peaks.c ----
+extern _Atomic int tk_profiling_flag;
+/// Whether the calls of the backend are timed.
+static inline bool tk_profiling(void) { return __builtin_expect(__c11_atomic_load(&tk_profiling_flag, __ATOMIC_RELAXED), 0); }
+void tk_set_profiling(bool on);
+/// A clock that never goes back.
+uint64_t tk_nanoseconds(void);
+/// The best f32 multiply-adds (counted as two) and memory traffic per second of all threads, measured in some 100 ms.
+void tk_measure_peaks(double *flops, double *bytes);
 
 // ---- thread pool: pool.c ----
 /// Number of threads the pool uses, the caller included.
@@ -59,6 +71,10 @@ tk_memory_stats tk_get_memory_stats(void);
 void tk_reset_peak_memory(void);
 
 // ---- thread-local state and call sites: callsite.c ----
+/// The element type of an autocast region in force, or -1.
+extern _Thread_local int tk_autocast_type;
+static inline int tk_get_autocast(void) { return tk_autocast_type; }
+static inline void tk_set_autocast(int dtype) { tk_autocast_type = dtype; }
 extern _Thread_local int tk_grad_disabled_depth;
 static inline bool tk_grad_enabled(void) { return tk_grad_disabled_depth == 0; }
 static inline int tk_get_grad_depth(void) { return tk_grad_disabled_depth; }
@@ -130,9 +146,9 @@ void tk_fill(int dtype, void *dst, int64_t n, const void *value);
 void tk_arange(int dtype, void *dst, int64_t n, double start, double step);
 /// Rows of a [vocabulary, width] table: out[i, :] = table[ids[i], :]. Ids were checked by the caller.
 void tk_gather_rows(int dtype, const void *table, int64_t width, const int64_t *ids, int64_t count, void *out);
-/// table[ids[i], :] += rows[i, :], in the order of i for each row of the table (deterministic). Float types.
-void tk_scatter_add_rows(int dtype, void *table, int64_t table_rows, int64_t width, const int64_t *ids, int64_t count,
-                         const void *rows);
+/// out [table_rows, width] = 0, then out[ids[i], :] += rows[i, :], in the order of i for each row (deterministic). Any numbers;
+/// f16 and bf16 add in float and round once.
+void tk_scatter_rows(int dtype, void *out, int64_t table_rows, int64_t width, const int64_t *ids, int64_t count, const void *rows);
 /// out[o, j, i] = src[o, index[o, j, i], i]; src is [outer, src_n, inner], index and out [outer, n, inner].
 void tk_gather(int dtype, const void *src, int64_t outer, int64_t src_n, int64_t inner, const int64_t *index, int64_t n, void *out);
 /// dst[o, index[o, j, i], i] += src[o, j, i], in the order of j. Float and integer types.
@@ -183,6 +199,7 @@ void tk_softmax_grad(int dtype, const void *y, const void *g, void *dx, int64_t 
 void tk_log_softmax_grad(int dtype, const void *y, const void *g, void *dx, int64_t rows, int64_t cols);
 /// Cross-entropy per row from logits, labels int64 in 0 ..< cols (checked by the caller) or == ignore_index.
 /// loss[r] = (1-e) (lse - x[label]) + e (lse - mean(x)) with e = smoothing; 0 where ignored. lse[r] = logSumExp(row) is kept for the gradient.
+/// loss, lse and g are double for f64, float for all others.
 void tk_cross_entropy(int dtype, const void *logits, const int64_t *labels, void *loss, void *lse, int64_t rows,
                       int64_t cols, int64_t ignore_index, double smoothing);
 /// dx[r, c] = g[r] * (exp(x - lse) - (1-e) [c == label] - e / cols); 0 where ignored.
@@ -243,29 +260,61 @@ void tk_rmsprop(int dtype, void *p, const void *g, void *square_avg, void *grad_
 void tk_gemm(int dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
              int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
              int64_t batch, bool accumulate, const void *bias);
+/// The same for bf16 operands, accumulated in float and rounded once; the result is bf16 or f32, the bias any float type. With
+/// AVX512-BF16 subnormal numbers count as 0. gemm_bf16.c.
+void tk_gemm_bf16(int out_dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+                  int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
+                  int64_t batch, bool accumulate, int bias_dtype, const void *bias);
+// ---- products with quantised weights: quantized.c. y [m, n] = x [m, k] · Wᵀ + bias [n] (or NULL), all f32 or all bf16 or f16 ----
+// Rows of W [n, k] lie in panels of 32, filled up with zeros:
+//  int8: [panels, ceil(k / 4), 32, 4] and a scale per row, W = scale q;
+//  int4: [panels, groups · group / 8, 32, 2] words of 16 bits; nibble i of the word p is q at k = 8 block + 2 i + p. A step, and
+//  perhaps an offset, per group of k and row, bf16 [panels, groups, 32]: W = step (q - 8), or step q + offset. `group` is a multiple of 8.
+/// x is quantised row by row to 0 ... 255, scale (max - min) / 255 and a zero point; the products are summed exactly, so k is at most
+/// 65,000. `sums` are those of each row's q.
+void tk_linear_int8_dynamic(int dtype, int64_t m, int64_t n, int64_t k, const void *x, const int8_t *panels, const float *scales,
+                            const int32_t *sums, const void *bias, void *y);
+/// x stays as it is (for several rows, rounded to bf16 where the CPU multiplies that).
+void tk_linear_int8(int dtype, int64_t m, int64_t n, int64_t k, const void *x, const int8_t *panels, const float *scales,
+                    const void *bias, void *y);
+/// x is rounded to bf16 where the CPU multiplies that.
+void tk_linear_int4(int dtype, int64_t m, int64_t n, int64_t k, int64_t group, const void *x, const uint8_t *panels,
+                    const uint16_t *steps, const uint16_t *offsets, const void *bias, void *y);
 /// The same for int64, wrapping.
 void tk_gemm_int64(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                    int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
                    int64_t batch, bool accumulate, const void *bias);
 
-// ---- attention over OpenBLAS: attention.c. f32 and f64 ----
-// q [batch, heads, q_len, dim], k and v [batch, kv_heads, kv_len, dim], given by strides for batch, head and position (dim is dense),
-// so that the packed output of one projection needs no copy. Query i sees keys j <= i + kv_len - q_len when causal.
+// ---- attention: attention.c and attention_avx512*.c. f32, f64, f16 and bf16 ----
+// q [batch, heads, q_len, dim], k [batch, kv_heads, kv_len, dim], v [batch, kv_heads, kv_len, value_dim], given by strides for batch,
+// head and position (the last axis is dense), so that the packed output of one projection needs no copy.
 // heads is a multiple of kv_heads (grouped-query attention).
 typedef struct { int64_t batch, head, position; } tk_attention_strides;
 typedef struct {
-    int64_t batch, heads, kv_heads, q_len, kv_len, dim;
-    tk_attention_strides q, k, v, out;              // gradients use the strides of what they belong to, except where noted
+    int64_t batch, heads, kv_heads, q_len, kv_len, dim, value_dim;
+    tk_attention_strides q, k, v, out;
     double scale;
-    bool causal;
+    int64_t position;           // of the first query among the keys
+    bool causal;                // no key after the query's position is seen
+    int64_t window;             // above 0: only keys at a distance below it are seen
+    double soft_cap;            // above 0: scores x become cap tanh(x / cap)
+    const double *slopes;       // NULL, or [heads]: slope · distance is subtracted (ALiBi)
+    const void *mask;           // NULL, or bools (true: seen), or numbers to add: double for f64, else float
+    bool mask_adds;
+    int64_t mask_strides[4];    // batch, head, query, key; the last is 0 or 1
+    double dropout;             // the probability of a weight to become 0, the others growing
+    uint64_t seed, offset;      // which weights: a position of a stream of random.c
 } tk_attention_shape;
-/// lse [batch, heads, q_len] is kept for the gradient. Memory beyond the outputs is linear in kv_len. A row that sees no key gives 0.
+/// out = softmax(scores) v. lse [batch, heads, q_len], double for f64, else float, is kept for the gradient. Memory beyond the outputs
+/// is linear in the lengths. A row that sees no key gives 0.
 void tk_attention(int dtype, const tk_attention_shape *s, const void *q, const void *k, const void *v, void *out, void *lse);
-/// dq, dk, dv are dense [batch, heads or kv_heads, length, dim]-shaped buffers addressed with dq_strides, dk_strides, dv_strides.
+/// The gradients of q, k and v, addressed with dq_strides, dk_strides, dv_strides; `out` and `lse` as `tk_attention` gave them.
 void tk_attention_grad(int dtype, const tk_attention_shape *s, const void *q, const void *k, const void *v, const void *out,
                        const void *lse, const void *dout, tk_attention_strides dout_strides, void *dq,
                        tk_attention_strides dq_strides, void *dk, tk_attention_strides dk_strides, void *dv,
                        tk_attention_strides dv_strides);
+/// Which weights the dropout of `s` keeps: dense [batch, heads, q_len, kv_len].
+void tk_attention_kept(const tk_attention_shape *s, bool *kept);
 
 // ---- convolution: conv.c. f32, f64 and i64 (wrapping) ----
 /// Sizes of a convolution over up to three axes (leading axes 1 where there are fewer). Input [batch, groups · inputs, in...],

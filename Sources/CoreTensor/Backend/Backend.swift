@@ -51,8 +51,8 @@ public protocol Backend: AnyObject, Sendable {
     // MARK: Indexing. Indices are int64 and were checked.
     /// `out[i, :] = table[ids[i], :]`: `table [rows, width]`, `ids [n]`, `out [n, width]`.
     func gatherRows(_ table: RawTensor, ids: RawTensor, _ out: RawTensor)
-    /// `table[ids[i], :] += rows[i, :]`, for each row of the table in the order of `i`; shapes as in ``gatherRows(_:ids:_:)``.
-    func scatterAddRows(_ table: RawTensor, ids: RawTensor, _ rows: RawTensor)
+    /// `out [rows, width]` = 0, then `out[ids[i], :] += rows[i, :]`, for each row in the order of `i`.
+    func scatterRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor)
     /// `out[o, j, i] = x[o, index[o, j, i], i]`: `x` seen as `sourceView`, `index` and `out` as `[outer, n, inner]`.
     func gather(_ x: RawTensor, index: RawTensor, _ out: RawTensor, sourceView: AxisView, n: Int)
     /// `out[o, index[o, j, i], i] += x[o, j, i]`, in the order of `j`: `out` seen as `outputView`, `x` and `index` as
@@ -85,7 +85,7 @@ public protocol Backend: AnyObject, Sendable {
     func softmaxGrad(output: RawTensor, _ g: RawTensor, _ out: RawTensor, log: Bool)
     /// Per row of `logits [rows, classes]`, with lse = logSumExp(row) and e = `smoothing`:
     /// `loss[r] = (1 - e)(lse - x[label]) + e (lse - mean(x))`, 0 where the label is `ignoreIndex`. `labels` are int64 `[rows]`,
-    /// checked; `loss` and `lse` are `[rows]`.
+    /// checked; `loss` and `lse` are `[rows]`, float64 for float64 logits and float32 for all others, and so is the gradient `g`.
     func crossEntropy(
         _ logits: RawTensor, _ labels: RawTensor, loss: RawTensor, lse: RawTensor, ignoreIndex: Int, smoothing: Double)
     /// `out[r, c] = g[r] (exp(x - lse) - (1 - e) [c = label] - e / classes)`, 0 in ignored rows; `g [rows]`.
@@ -109,8 +109,12 @@ public protocol Backend: AnyObject, Sendable {
 
     // MARK: Products
     /// `out = op(a) · op(b)` for every matrix of the batch, added to `out` if the plan accumulates. `bias [n]`, if any, is added
-    /// to each row; it does not go with accumulation.
+    /// to each row; it does not go with accumulation. The types are float32, float64, int64, or bfloat16, where `out` and `bias` may be
+    /// float32.
     func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?)
+    /// `out = x · Wᵀ + bias` with a weight in few bits: rows `x [..., inputs]`, float32, bfloat16 or float16 like `out [..., outputs]`
+    /// and `bias [outputs]`.
+    func quantizedLinear(_ x: RawTensor, _ plan: QuantizedLinearPlan, bias: RawTensor?, _ out: RawTensor)
     /// A matrix decomposition or solver.
     func linearAlgebra(_ call: LinearAlgebraCall)
     /// softmax(scale · q kᵀ) v: `q [batch, heads, queries, dim]`, `k` and `v [batch, kvHeads, keys, dim]`, where kvHeads divides
@@ -120,6 +124,8 @@ public protocol Backend: AnyObject, Sendable {
     func attentionGrad(
         _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, out: RawTensor, lse: RawTensor, _ g: RawTensor, dq: RawTensor,
         dk: RawTensor, dv: RawTensor, _ plan: AttentionPlan)
+    /// Which weights `plan`'s dropout keeps: dense bools `[batch, heads, queries, keys]`.
+    func attentionKept(_ out: RawTensor, _ plan: AttentionPlan)
 
     // MARK: Random numbers (Philox4x32-10)
     /// Uniform on `low ..< high`. Key `seed`, counters from `offset`: one serves 4 elements (2 of 8 bytes).

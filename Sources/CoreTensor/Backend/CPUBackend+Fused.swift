@@ -21,7 +21,7 @@ extension CPUBackend {
             g.dtype.code, output.pointer, g.pointer, out.pointer, rows, columns)
     }
 
-    /// Loss and logSumExp of each row of logits in one sweep, by `tk_cross_entropy`.
+    /// Loss and logSumExp of each row of logits in one sweep, by `tk_cross_entropy`; 16-bit floats are widened row by row.
     public func crossEntropy(
         _ logits: RawTensor, _ labels: RawTensor, loss: RawTensor, lse: RawTensor, ignoreIndex: Int, smoothing: Double
     ) {
@@ -82,7 +82,7 @@ extension CPUBackend {
 
     // MARK: Products
 
-    /// Float32 and float64 by `tk_gemm` (own kernels or OpenBLAS), int64 by kernels of its own that wrap (`tk_gemm_int64`).
+    /// Float32 and float64 by `tk_gemm` (own kernels or OpenBLAS), bfloat16 by `tk_gemm_bf16`, int64 by kernels of its own that wrap (`tk_gemm_int64`).
     public func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?) {
         if out.dtype == .int64 {
             tk_gemm_int64(
@@ -91,43 +91,17 @@ extension CPUBackend {
                 Int64(plan.strideC), Int64(plan.batch), plan.accumulate, bias?.pointer)
             return
         }
+        if a.dtype == .bfloat16 {
+            tk_gemm_bf16(
+                out.dtype.code, plan.transposeA, plan.transposeB, Int64(plan.m), Int64(plan.n), Int64(plan.k), a.pointer,
+                Int64(plan.lda), Int64(plan.strideA), b.pointer, Int64(plan.ldb), Int64(plan.strideB), out.pointer,
+                Int64(plan.n), Int64(plan.strideC), Int64(plan.batch), plan.accumulate, bias?.dtype.code ?? 0, bias?.pointer)
+            return
+        }
         tk_gemm(
             out.dtype.code, plan.transposeA, plan.transposeB, Int64(plan.m), Int64(plan.n), Int64(plan.k), a.pointer,
             Int64(plan.lda), Int64(plan.strideA), b.pointer, Int64(plan.ldb), Int64(plan.strideB), out.pointer,
             Int64(plan.n), Int64(plan.strideC), Int64(plan.batch), plan.accumulate, bias?.pointer)
-    }
-
-    private func strides(_ x: RawTensor) -> tk_attention_strides {
-        let s = x.layout.strides
-        return tk_attention_strides(batch: Int64(s[0]), head: Int64(s[1]), position: Int64(s[2]))
-    }
-
-    private func shape(
-        _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, _ plan: AttentionPlan
-    ) -> tk_attention_shape {
-        tk_attention_shape(
-            batch: Int64(q.shape[0]), heads: Int64(q.shape[1]), kv_heads: Int64(k.shape[1]), q_len: Int64(q.shape[2]),
-            kv_len: Int64(k.shape[2]), dim: Int64(q.shape[3]), q: strides(q), k: strides(k), v: strides(v),
-            out: strides(out), scale: plan.scale, causal: plan.causal)
-    }
-
-    /// Float32 and float64 by `tk_attention`, in blocks: memory beyond the outputs is linear in the number of keys.
-    public func attention(
-        _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, lse: RawTensor, _ plan: AttentionPlan
-    ) {
-        var s = shape(q, k, v, out, plan)
-        tk_attention(q.dtype.code, &s, q.pointer, k.pointer, v.pointer, out.pointer, lse.pointer)
-    }
-
-    /// By `tk_attention_grad`, which computes the weights again from `lse`.
-    public func attentionGrad(
-        _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, out: RawTensor, lse: RawTensor, _ g: RawTensor, dq: RawTensor,
-        dk: RawTensor, dv: RawTensor, _ plan: AttentionPlan
-    ) {
-        var s = shape(q, k, v, out, plan)
-        tk_attention_grad(
-            q.dtype.code, &s, q.pointer, k.pointer, v.pointer, out.pointer, lse.pointer, g.pointer, strides(g),
-            dq.pointer, strides(dq), dk.pointer, strides(dk), dv.pointer, strides(dv))
     }
 
     // MARK: Random numbers

@@ -13,8 +13,13 @@ public final class ThreadLocal {
     public var batchLevels: [(level: Int, size: Int)] = []
     /// Operations that ran example by example inside `vmap`, for want of a batched form; counted on request.
     public var batchFallbacks: [String: Int]?
+    /// The autocast regions around the running code, and the leaves they have converted.
+    var autocastDepth = 0
+    var autocastCopies: [AutocastCopies.Key: AutocastCopies.Entry] = [:]
     /// Whether backward passes look for NaN.
     public var detectsAnomalies = false
+    /// The profiler's scopes around what runs now, outermost first.
+    public var profilerScopes: [String] = []
 
     private static let key: pthread_key_t = {
         var key = pthread_key_t()

@@ -9,6 +9,9 @@ public final class Linear: Module, Layer {
     /// `[outputs]`, or nil if the layer has none.
     public let bias: Parameter?
 
+    /// What computes in place of weight and bias, if anything: a quantised form of them, for inference. It is part of the state.
+    public var replacement: (any Layer)?
+
     /// Weight and bias uniform in ±1/√inputs; without `bias` there is none. Traps on negative sizes.
     public init(
         _ inputs: Int, _ outputs: Int, bias: Bool = true, dtype: DType = .float32, generator: RandomGenerator = .default
@@ -28,5 +31,8 @@ public final class Linear: Module, Layer {
     }
 
     /// `x · weightᵀ + bias`: `[..., inputs]` gives `[..., outputs]`.
-    public func callAsFunction(_ x: Tensor) -> Tensor { linear(x, weight.value, bias?.value) }
+    public func callAsFunction(_ x: Tensor) -> Tensor {
+        if let replacement { return replacement(x) }
+        return linear(x, weight.value, bias?.value)
+    }
 }

@@ -7,6 +7,7 @@ import CoreTensor
 public func binaryCrossEntropy(
     _ probabilities: Tensor, _ targets: Tensor, weight: Tensor? = nil, reduction: Reduction = .mean
 ) -> Tensor {
+    let probabilities = Autocast.raised(probabilities), targets = Autocast.raised(targets)
     checkSameShape("binaryCrossEntropy", probabilities, targets)
     if !probabilities.dtype.isFloatingPoint {
         fail("binaryCrossEntropy", "probabilities must be floats, not \(probabilities.dtype)")
@@ -28,6 +29,7 @@ public func bceWithLogits(
     _ logits: Tensor, _ targets: Tensor, weight: Tensor? = nil, positiveWeight: Tensor? = nil,
     reduction: Reduction = .mean
 ) -> Tensor {
+    let logits = Autocast.raised(logits), targets = Autocast.raised(targets)
     checkSameShape("bceWithLogits", logits, targets)
     let z = targets.to(logits.dtype)
     // -(p z ln σ(x) + (1 - z) ln(1 - σ(x))), with ln(1 - σ(x)) = ln σ(x) - x

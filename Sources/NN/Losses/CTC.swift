@@ -17,6 +17,7 @@ public func ctcLoss(
     _ logProbabilities: Tensor, _ targets: Tensor, inputLengths: [Int], targetLengths: [Int], blank: Int = 0,
     reduction: Reduction = .mean, zeroInfinity: Bool = false
 ) -> Tensor {
+    let logProbabilities = Autocast.raised(logProbabilities), targets = Autocast.raised(targets)
     if logProbabilities.rank == 2 {
         let loss = ctcLoss(
             logProbabilities.unsqueezed(1), targets.rank < 2 ? targets.unsqueezed(0) : targets, inputLengths: inputLengths,

@@ -23,6 +23,7 @@ private func normalizedRows(_ x: Tensor) -> Tensor {
 /// Skip-gram with negative sampling (Mikolov et al., 2013), mean over the batch: -ln σ(u · v) - Σ ln σ(-n · v), with `centers` v
 /// `[batch, width]`, `contexts` u `[batch, width]` and `negatives` n `[batch, samples, width]`.
 public func negativeSamplingLoss(_ centers: Tensor, _ contexts: Tensor, _ negatives: Tensor) -> Tensor {
+    let centers = Autocast.raised(centers), contexts = Autocast.raised(contexts), negatives = Autocast.raised(negatives)
     if centers.rank != 2 || contexts.shape != centers.shape || negatives.rank != 3
         || negatives.shape[0] != centers.shape[0] || negatives.shape[2] != centers.shape[1]
     {
@@ -40,6 +41,7 @@ public func negativeSamplingLoss(_ centers: Tensor, _ contexts: Tensor, _ negati
 public func bradleyTerryLoss(
     _ chosen: Tensor, _ rejected: Tensor, margin: Double = 0, reduction: Reduction = .mean
 ) -> Tensor {
+    let chosen = Autocast.raised(chosen), rejected = Autocast.raised(rejected)
     checkSameShape("bradleyTerryLoss", chosen, rejected)
     return reduce(-logSigmoid(chosen - rejected - margin), reduction)
 }
@@ -47,5 +49,6 @@ public func bradleyTerryLoss(
 /// The square of the logarithm of softmax's divisor, times `coefficient`: keeps logits `[..., classes]` from drifting
 /// (Chowdhery et al., 2022).
 public func zLoss(_ logits: Tensor, coefficient: Double = 1e-4, reduction: Reduction = .mean) -> Tensor {
-    reduce(square(logits.logSumExp(-1)) * coefficient, reduction)
+    let logits = Autocast.raised(logits)
+    return reduce(square(logits.logSumExp(-1)) * coefficient, reduction)
 }

@@ -54,6 +54,7 @@ public func nllLoss(
     _ logProbabilities: Tensor, _ labels: Tensor, weight: Tensor? = nil, ignoreIndex: Int = -100,
     reduction: Reduction = .mean, classAxis: Int = -1
 ) -> Tensor {
+    let logProbabilities = Autocast.raised(logProbabilities)
     let last = classesLast("nllLoss", logProbabilities, classAxis)
     let classes = last.shape.last!
     checkLabelShape("nllLoss", last, labels, logProbabilities.shape)

@@ -8,6 +8,7 @@ import CoreTensor
 public func klDivergenceLoss(
     _ logProbabilities: Tensor, _ target: Tensor, logTarget: Bool = false, reduction: Reduction = .mean
 ) -> Tensor {
+    let logProbabilities = Autocast.raised(logProbabilities), target = Autocast.raised(target)
     checkBroadcast("klDivergenceLoss", logProbabilities, target)
     if logTarget { return reduce(exp(target) * (target - logProbabilities), reduction) }
     return reduce(xLogX(target) - target * logProbabilities, reduction)
@@ -26,6 +27,7 @@ public func poissonNLLLoss(
     _ prediction: Tensor, _ target: Tensor, logInput: Bool = true, full: Bool = false, eps: Double = 1e-8,
     reduction: Reduction = .mean
 ) -> Tensor {
+    let prediction = Autocast.raised(prediction), target = Autocast.raised(target)
     checkBroadcast("poissonNLLLoss", prediction, target)
     var loss =
         logInput ? exp(prediction) - target * prediction : prediction - target * log(prediction + eps)
@@ -47,6 +49,7 @@ public func gaussianNLLLoss(
     _ prediction: Tensor, _ target: Tensor, variance: Tensor, full: Bool = false, eps: Double = 1e-6,
     reduction: Reduction = .mean
 ) -> Tensor {
+    let prediction = Autocast.raised(prediction), target = Autocast.raised(target)
     checkBroadcast("gaussianNLLLoss", prediction, target)
     var v = variance
     if v.shape != prediction.shape {
@@ -72,7 +75,8 @@ public func gaussianNLLLoss(
     _ prediction: Tensor, _ target: Tensor, variance: Double, full: Bool = false, eps: Double = 1e-6,
     reduction: Reduction = .mean
 ) -> Tensor {
-    gaussianNLLLoss(
+    let prediction = Autocast.raised(prediction), target = Autocast.raised(target)
+    return gaussianNLLLoss(
         prediction, target, variance: Tensor(repeating: variance, shape: prediction.shape, dtype: prediction.dtype),
         full: full, eps: eps, reduction: reduction)
 }

@@ -2,6 +2,7 @@ import CoreTensor
 
 /// ln(1 + e^(-y x)) with y = ±1; shapes agree.
 public func softMarginLoss(_ prediction: Tensor, _ target: Tensor, reduction: Reduction = .mean) -> Tensor {
+    let prediction = Autocast.raised(prediction), target = Autocast.raised(target)
     checkSameShape("softMarginLoss", prediction, target)
     return reduce(softplus(-(target * prediction)), reduction)
 }
@@ -10,6 +11,7 @@ public func softMarginLoss(_ prediction: Tensor, _ target: Tensor, reduction: Re
 public func hingeEmbeddingLoss(
     _ prediction: Tensor, _ target: Tensor, margin: Double = 1, reduction: Reduction = .mean
 ) -> Tensor {
+    let prediction = Autocast.raised(prediction), target = Autocast.raised(target)
     checkBroadcast("hingeEmbeddingLoss", prediction, target)
     let y = asFloats(target.detached())
     let far = which(y .!= 1, (margin - prediction).clamped(min: 0), 0)
@@ -21,6 +23,7 @@ public func hingeEmbeddingLoss(
 public func marginRankingLoss(
     _ first: Tensor, _ second: Tensor, _ target: Tensor, margin: Double = 0, reduction: Reduction = .mean
 ) -> Tensor {
+    let first = Autocast.raised(first), second = Autocast.raised(second), target = Autocast.raised(target)
     if first.rank != second.rank || first.rank != target.rank {
         fail(
             "marginRankingLoss",
@@ -35,6 +38,7 @@ public func marginRankingLoss(
 public func cosineEmbeddingLoss(
     _ first: Tensor, _ second: Tensor, _ target: Tensor, margin: Double = 0, reduction: Reduction = .mean
 ) -> Tensor {
+    let first = Autocast.raised(first), second = Autocast.raised(second), target = Autocast.raised(target)
     let rank = target.rank + 1
     if target.rank > 1 || first.rank != rank || second.rank != rank {
         fail(
@@ -59,6 +63,7 @@ public func cosineEmbeddingLoss(
 public func multiMarginLoss(
     _ scores: Tensor, _ labels: Tensor, p: Int = 1, margin: Double = 1, weight: Tensor? = nil, reduction: Reduction = .mean
 ) -> Tensor {
+    let scores = Autocast.raised(scores), labels = Autocast.raised(labels)
     if p != 1 && p != 2 { fail("multiMarginLoss", "a p of \(p); must be 1 or 2") }
     let x = scoreRows("multiMarginLoss", scores).0
     let classes = x.shape[1]
@@ -79,6 +84,7 @@ public func multiMarginLoss(
 /// [batch, classes]` or `[classes]`; `labels` of the same shape lists the labels of each row, ended by the first negative number.
 /// Labels out of range trap.
 public func multilabelMarginLoss(_ scores: Tensor, _ labels: Tensor, reduction: Reduction = .mean) -> Tensor {
+    let scores = Autocast.raised(scores), labels = Autocast.raised(labels)
     let (x, batch) = scoreRows("multilabelMarginLoss", scores)
     if labels.shape != scores.shape { fail("multilabelMarginLoss", "labels \(labels.shape) do not fit scores \(scores.shape)") }
     if !labels.dtype.isInteger { fail("multilabelMarginLoss", "labels must be integers, not \(labels.dtype)") }
@@ -99,6 +105,7 @@ public func multilabelMarginLoss(_ scores: Tensor, _ labels: Tensor, reduction: 
 public func multilabelSoftMarginLoss(
     _ logits: Tensor, _ targets: Tensor, weight: Tensor? = nil, reduction: Reduction = .mean
 ) -> Tensor {
+    let logits = Autocast.raised(logits), targets = Autocast.raised(targets)
     checkSameShape("multilabelSoftMarginLoss", logits, targets)
     if logits.rank == 0 { fail("multilabelSoftMarginLoss", "logits need an axis of classes, not shape []") }
     let each = bceWithLogits(logits, targets, weight: weight, reduction: .none)

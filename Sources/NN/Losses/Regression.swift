@@ -5,6 +5,7 @@ import CoreTensor
 public func mseLoss(
     _ prediction: Tensor, _ target: Tensor, weight: Tensor? = nil, reduction: Reduction = .mean
 ) -> Tensor {
+    let prediction = Autocast.raised(prediction), target = Autocast.raised(target)
     checkSameShape("mseLoss", prediction, target)
     return weighted("mseLoss", square(prediction - target), weight, reduction)
 }
@@ -14,6 +15,7 @@ public func mseLoss(
 public func l1Loss(
     _ prediction: Tensor, _ target: Tensor, weight: Tensor? = nil, reduction: Reduction = .mean
 ) -> Tensor {
+    let prediction = Autocast.raised(prediction), target = Autocast.raised(target)
     checkSameShape("l1Loss", prediction, target)
     return weighted("l1Loss", abs(prediction - target), weight, reduction)
 }
@@ -23,6 +25,7 @@ public func l1Loss(
 public func huberLoss(
     _ prediction: Tensor, _ target: Tensor, delta: Double = 1, weight: Tensor? = nil, reduction: Reduction = .mean
 ) -> Tensor {
+    let prediction = Autocast.raised(prediction), target = Autocast.raised(target)
     checkSameShape("huberLoss", prediction, target)
     if !(delta > 0) { fail("huberLoss", "a delta of \(delta); must be above 0") }
     let difference = prediction - target, size = abs(difference)
@@ -37,6 +40,7 @@ public func huberLoss(
 public func smoothL1Loss(
     _ prediction: Tensor, _ target: Tensor, beta: Double = 1, reduction: Reduction = .mean
 ) -> Tensor {
+    let prediction = Autocast.raised(prediction), target = Autocast.raised(target)
     checkSameShape("smoothL1Loss", prediction, target)
     if !(beta >= 0) { fail("smoothL1Loss", "a beta of \(beta); must not be below 0") }
     if beta == 0 { return l1Loss(prediction, target, reduction: reduction) }

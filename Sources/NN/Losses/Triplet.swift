@@ -10,7 +10,8 @@ public func tripletMarginLoss(
     _ anchor: Tensor, _ positive: Tensor, _ negative: Tensor, margin: Double = 1, p: Double = 2, eps: Double = 1e-6,
     swap: Bool = false, reduction: Reduction = .mean
 ) -> Tensor {
-    tripletMarginLoss(anchor, positive, negative, margin: margin, swap: swap, reduction: reduction) {
+    let anchor = Autocast.raised(anchor), positive = Autocast.raised(positive), negative = Autocast.raised(negative)
+    return tripletMarginLoss(anchor, positive, negative, margin: margin, swap: swap, reduction: reduction) {
         differenceNorm($0, $1, p, eps)
     }
 }
@@ -20,6 +21,7 @@ public func tripletMarginLoss(
     _ anchor: Tensor, _ positive: Tensor, _ negative: Tensor, margin: Double = 1, swap: Bool = false,
     reduction: Reduction = .mean, distance: (Tensor, Tensor) -> Tensor
 ) -> Tensor {
+    let anchor = Autocast.raised(anchor), positive = Autocast.raised(positive), negative = Autocast.raised(negative)
     if !(margin > 0) { fail("tripletMarginLoss", "a margin of \(margin); must be above 0") }
     if anchor.rank != positive.rank || anchor.rank != negative.rank {
         fail(

@@ -6,6 +6,7 @@ private func withOperands(
     _ operation: String, _ x: Tensor, _ weight: Tensor, _ bias: Tensor?, rank: Int, outputs: Int,
     _ body: (_ x: Tensor, _ weight: Tensor, _ bias: Tensor?) -> Tensor
 ) -> Tensor {
+    let x = Autocast.lowered(x), weight = Autocast.lowered(weight), bias = bias.map(Autocast.lowered)
     if x.dtype != weight.dtype || (bias != nil && bias!.dtype != x.dtype) || x.dtype == .bool || x.dtype.isStorageOnly {
         fail(
             operation,
@@ -19,9 +20,11 @@ private func withOperands(
         func part(_ x: Tensor, _ weight: Tensor, _ bias: Tensor?) -> Tensor {
             withOperands(operation, x, weight, bias, rank: rank, outputs: outputs, body)
         }
-        return complex(
-            real: part(x.real, weight.real, bias?.real) - part(x.imaginary, weight.imaginary, nil),
-            imaginary: part(x.real, weight.imaginary, bias?.imaginary) + part(x.imaginary, weight.real, nil))
+        return withoutAutocast {
+            complex(
+                real: part(x.real, weight.real, bias?.real) - part(x.imaginary, weight.imaginary, nil),
+                imaginary: part(x.real, weight.imaginary, bias?.imaginary) + part(x.imaginary, weight.real, nil))
+        }
     }
     let type: DType = x.dtype == .float64 ? .float64 : x.dtype.isFloatingPoint ? .float32 : .int64
     let batched = x.rank == rank + 1 ? x.unsqueezed(0) : x

@@ -12,6 +12,7 @@ public func hardtanh(_ x: Tensor, min low: Double = -1, max high: Double = 1) ->
 
 /// x where x > 0, slope · x elsewhere, one slope per channel (axis 1) or a single one (He et al., 2015).
 public func prelu(_ x: Tensor, slope: Tensor) -> Tensor {
+    let x = Autocast.lowered(x), slope = Autocast.lowered(slope)
     if slope.count != 1 && (x.rank < 2 || slope.shape != [x.shape[1]]) {
         fail("prelu", "slopes of shape \(slope.shape) for an input of shape \(x.shape): one, or one per channel (axis 1)")
     }

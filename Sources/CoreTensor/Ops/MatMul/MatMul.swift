@@ -55,11 +55,12 @@ private struct MatrixOperand {
     private static func stride2(_ batch: Int) -> ReversedCollection<Range<Int>> { (0..<batch).reversed() }
 }
 
-/// `a · b` on the last two axes, batch axes broadcast; both of rank 2 or more and of one float type.
-func matmulForward(_ a: RawTensor, _ b: RawTensor, bias: RawTensor? = nil) -> RawTensor {
+/// `a · b` on the last two axes, batch axes broadcast; both of rank 2 or more and of one type that products are computed in. The
+/// result of bfloat16 may be `float32`.
+func matmulForward(_ a: RawTensor, _ b: RawTensor, bias: RawTensor? = nil, as dtype: DType? = nil) -> RawTensor {
     let m = a.shape[a.layout.rank - 2], k = a.shape[a.layout.rank - 1], n = b.shape[b.layout.rank - 1]
     let batchShape = broadcastShape(Array(a.shape.dropLast(2)), Array(b.shape.dropLast(2)))!
-    let out = RawTensor(shape: batchShape + [m, n], a.dtype, a.device)
+    let out = RawTensor(shape: batchShape + [m, n], dtype ?? a.dtype, a.device)
     let batch = batchShape.reduce(1, *)
     // One matrix on the right and dense rows on the left: a single product.
     if b.layout.rank == 2 && a.layout.rank > 2 {
@@ -82,7 +83,7 @@ func matmulForward(_ a: RawTensor, _ b: RawTensor, bias: RawTensor? = nil) -> Ra
 final class MatMulBackward: Node, @unchecked Sendable {
     // da = g bᵀ, db = aᵀ g; the engine sums over broadcast batch axes.
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
-        let a = saved(0), b = saved(1)
+        let a = saved(0), b = saved(1), g = g.to(a.dtype)
         if g.isBatched { return input == 0 ? matmul(g, b.transposed()) : matmul(a.transposed(), g) }
         if input == 0 { return matmul2(g, b.transposed()) }
         if b.rank == 2 && a.rank > 2 {
@@ -93,9 +94,9 @@ final class MatMulBackward: Node, @unchecked Sendable {
     }
 }
 
-/// Both of rank 2 or more.
-private func matmul2(_ a: Tensor, _ b: Tensor) -> Tensor {
-    record(matmulForward(a.raw, b.raw), a, b) {
+/// Both of rank 2 or more; see ``matmulForward(_:_:bias:as:)``.
+func matmul2(_ a: Tensor, _ b: Tensor, as dtype: DType? = nil) -> Tensor {
+    record(matmulForward(a.raw, b.raw, as: dtype), a, b) {
         let node = MatMulBackward()
         node.save(a)
         node.save(b)
@@ -106,9 +107,10 @@ private func matmul2(_ a: Tensor, _ b: Tensor) -> Tensor {
 /// Matrix product over the last two axes, batch axes broadcast: `[..., m, k] · [..., k, n]` gives `[..., m, n]`. A vector on
 /// the left is a row, on the right a column, and its axis is dropped again: `[k] · [k]` is the dot product.
 ///
-/// float16 and bfloat16 are multiplied in float32 and rounded once; integers in int64, wrapping.
+/// float16 and bfloat16 are summed in float32 and rounded once; integers in int64, wrapping. (A CPU with AVX512-BF16 takes subnormal
+/// bfloat16 numbers as 0.)
 public func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
-    let (a, b) = promoted(a, b)
+    let (a, b) = promoted(Autocast.lowered(a), Autocast.lowered(b))
     if a.rank == 0 || b.rank == 0 {
         fail("matmul", "scalars have no matrix product: \(a.shape) · \(b.shape); use *")
     }
@@ -119,12 +121,12 @@ public func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
     {
         fail("matmul", "batch axes do not broadcast: \(a.shape) · \(b.shape)")
     }
-    if a.dtype.isComplex { return complexMatmul(a, b) }
+    if a.dtype.isComplex { return withoutAutocast { complexMatmul(a, b) } }
     if a.isBatched || b.isBatched { return batchedMatmul(a, b) }
     requireSameDevice("matmul", a.raw, b.raw)
     switch a.dtype {
-    case .float32, .float64, .int64: break
-    case .float16, .bfloat16: return matmul(a.to(.float32), b.to(.float32)).to(a.dtype)
+    case .float32, .float64, .bfloat16, .int64: break
+    case .float16: return withoutAutocast { matmul(a.to(.float32), b.to(.float32)).to(a.dtype) }
     default: return matmul(a.to(.int64), b.to(.int64)).to(a.dtype)
     }
     if a.rank > 1 && b.rank > 1 { return matmul2(a, b) }

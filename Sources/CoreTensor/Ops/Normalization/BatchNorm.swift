@@ -9,6 +9,7 @@ private func batchPlan(_ x: Tensor, _ eps: Double) -> ChannelNormPlan {
 public func batchNorm(
     _ x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5
 ) -> Tensor {
+    let x = Autocast.raised(x), weight = weight.map(Autocast.raised), bias = bias.map(Autocast.raised)
     let type = checkChannels("batchNorm", x, mean, variance, weight, bias)
     return channelNorm(
         x.to(type), weight: weight?.to(type), bias: bias?.to(type),
@@ -24,6 +25,7 @@ public func batchNorm(
 public func batchNormWithStatistics(
     _ x: Tensor, weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5
 ) -> (output: Tensor, mean: Tensor, variance: Tensor) {
+    let x = Autocast.raised(x), weight = weight.map(Autocast.raised), bias = bias.map(Autocast.raised)
     let type = checkChannels("batchNorm", x, weight, bias)
     if x.count > 0 && x.count == x.shape[1] {
         fail("batchNorm", "one value per channel in an input of shape \(x.shape): training needs more")

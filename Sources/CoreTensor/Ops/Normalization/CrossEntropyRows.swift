@@ -13,10 +13,10 @@ final class CrossEntropyBackward: Node, @unchecked Sendable {
         if g.isBatched || (isGradEnabled && (x.requiresGrad || g.requiresGrad)) {
             let classes = x.shape[1]
             let column = labels.unsqueezed(1)
-            let hit = (Tensor(arange: classes, device: x.device) .== column).to(x.dtype)
+            let hit = (Tensor(arange: classes, device: x.device) .== column).to(g.dtype)
             let target = hit * (1 - smoothing) + smoothing / Double(classes)
-            let kept = (column .!= ignoreIndex).to(x.dtype)
-            return (softmax(x) - target) * kept * g.unsqueezed(1)
+            let kept = (column .!= ignoreIndex).to(g.dtype)
+            return (softmax(x.to(g.dtype)) - target) * kept * g.unsqueezed(1)
         }
         let dense = x.raw.contiguous()
         let out = RawTensor(dense.layout, dense.dtype, dense.device)
@@ -28,7 +28,7 @@ final class CrossEntropyBackward: Node, @unchecked Sendable {
 }
 
 /// Cross-entropy of each row, in one pass over the logits: `logits [rows, classes]`, `labels [rows]` gives `[rows]`,
-/// -ln softmax(x)[label], mixed with the uniform distribution by `labelSmoothing`; 0 where the label is `ignoreIndex`.
+/// -ln softmax(x)[label] (in float32 for 16-bit logits, rounded but for an `autocast` region), mixed with the uniform distribution by `labelSmoothing`; 0 where the label is `ignoreIndex`.
 /// Labels out of range trap.
 public func crossEntropyRows(
     _ logits: Tensor, _ labels: Tensor, ignoreIndex: Int = -100, labelSmoothing: Double = 0
@@ -50,16 +50,18 @@ public func crossEntropyRows(
     _ = checkedIndices(
         "crossEntropy", which(ids .== ignoreIndex, Tensor(zerosLike: ids), ids), limit: classes, what: "label")
     let dense = logits.raw.contiguous()
-    let loss = RawTensor(shape: labels.shape, logits.dtype, logits.device)
-    let lse = RawTensor(loss.layout, logits.dtype, logits.device)
+    let statistics: DType = logits.dtype == .float64 ? .float64 : .float32
+    let loss = RawTensor(shape: labels.shape, statistics, logits.device)
+    let lse = RawTensor(loss.layout, statistics, logits.device)
     let index = ids.raw.contiguous()
     loss.backend.crossEntropy(
         dense, index, loss: loss, lse: lse, ignoreIndex: ignoreIndex, smoothing: labelSmoothing)
-    return record(loss, logits) {
+    let rows = record(loss, logits) {
         let node = CrossEntropyBackward(ignoreIndex: ignoreIndex, smoothing: labelSmoothing)
         node.save(logits)
         node.save(Tensor(raw: index))
         node.save(Tensor(raw: lse))
         return node
     }
+    return isAutocastEnabled ? rows : rows.to(logits.dtype)
 }

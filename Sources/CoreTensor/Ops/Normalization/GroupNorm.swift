@@ -1,6 +1,7 @@
 private func grouped(
     _ operation: String, _ x: Tensor, _ groups: Int, _ weight: Tensor?, _ bias: Tensor?, _ eps: Double
 ) -> (output: Tensor, mean: Tensor, variance: Tensor) {
+    let x = Autocast.raised(x), weight = weight.map(Autocast.raised), bias = bias.map(Autocast.raised)
     let type = checkChannels(operation, x, weight, bias)
     if groups < 1 || x.shape[1] % groups != 0 {
         fail(operation, "\(x.shape[1]) channels of an input \(x.shape) do not divide into \(groups) groups")

@@ -48,6 +48,7 @@ final class LayerNormBackward: Node, @unchecked Sendable {
 /// (x - mean) / √(var + eps) · weight + bias over the last axis, variance without Bessel's correction (Ba et al., 2016).
 /// `x [..., width]`, `weight` and `bias` `[width]`.
 public func layerNorm(_ x: Tensor, weight: Tensor? = nil, bias: Tensor? = nil, eps: Double = 1e-5) -> Tensor {
+    let x = Autocast.raised(x), weight = weight.map(Autocast.raised), bias = bias.map(Autocast.raised)
     checkNormalized("layerNorm", x, weight, bias)
     if weight?.isBatched == true || bias?.isBatched == true {
         let h = layerNorm(x, eps: eps), scaled = weight.map { h * $0 } ?? h

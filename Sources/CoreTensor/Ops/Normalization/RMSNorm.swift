@@ -33,6 +33,7 @@ final class RMSNormBackward: Node, @unchecked Sendable {
 
 /// x / √(mean(x²) + eps) · weight over the last axis (Zhang and Sennrich, 2019). `x [..., width]`, `weight [width]`.
 public func rmsNorm(_ x: Tensor, weight: Tensor? = nil, eps: Double = 1e-6) -> Tensor {
+    let x = Autocast.raised(x), weight = weight.map(Autocast.raised)
     if x.dtype.isComplex && x.rank > 0 {
         let h = x * rsqrt((x * x).mean(-1, keepDims: true) + eps)
         return weight.map { h * $0 } ?? h

@@ -42,10 +42,10 @@ private func rowSoftmax(_ x: Tensor, log: Bool) -> Tensor {
 
 /// e^x / Σ e^x along an axis, the maximum subtracted first.
 public func softmax(_ x: Tensor, axis: Int = -1) -> Tensor {
-    alongLast("softmax", x.asFloatingPoint("softmax"), axis) { rowSoftmax($0, log: false) }
+    alongLast("softmax", Autocast.raised(x).asFloatingPoint("softmax"), axis) { rowSoftmax($0, log: false) }
 }
 
 /// x - ln Σ e^x along an axis, without overflow.
 public func logSoftmax(_ x: Tensor, axis: Int = -1) -> Tensor {
-    alongLast("logSoftmax", x.asFloatingPoint("logSoftmax"), axis) { rowSoftmax($0, log: true) }
+    alongLast("logSoftmax", Autocast.raised(x).asFloatingPoint("logSoftmax"), axis) { rowSoftmax($0, log: true) }
 }

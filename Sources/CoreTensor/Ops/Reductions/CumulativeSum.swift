@@ -13,6 +13,7 @@ final class CumulativeSumBackward: Node, @unchecked Sendable {
 extension Tensor {
     /// Running sum along an axis; integers and bools add up as `int64`.
     public func cumsum(axis: Int) -> Tensor {
+        if isAutocastEnabled && dtype.byteCount == 2 { return Autocast.raised(self).cumsum(axis: axis) }
         let axis = resolveAxis("cumsum", axis, rank: rank)
         if rank == 0 { return dtype.isDifferentiable ? self : to(.int64) }
         if isBatched { return lifted { x, hidden in x.cumsum(axis: axis + hidden) } }

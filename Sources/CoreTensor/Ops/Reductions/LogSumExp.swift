@@ -16,6 +16,7 @@ final class LogSumExpBackward: Node, @unchecked Sendable {
 extension Tensor {
     /// ln Σ eˣ over the axes, without overflow; -∞ over nothing. Complex numbers are shifted by their largest real part.
     public func logSumExp(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor {
+        if isAutocastEnabled && dtype.byteCount == 2 { return Autocast.raised(self).logSumExp(axes, keepDims: keepDims) }
         let x = dtype.isComplex ? self : asFloatingPoint("logSumExp")
         if isBatched {
             let moved = axes.shifted("logSumExp", rank: rank)

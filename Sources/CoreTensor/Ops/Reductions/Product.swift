@@ -35,6 +35,7 @@ final class ProductBackward: Node, @unchecked Sendable {
 extension Tensor {
     /// Product over the axes; integers and bools multiply as `int64`. 1 over nothing.
     public func prod(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor {
+        if isAutocastEnabled && dtype.byteCount == 2 { return Autocast.raised(self).prod(axes, keepDims: keepDims) }
         if isBatched {
             let moved = axes.shifted("prod", rank: rank)
             return lifted { x, hidden in x.prod(moved(hidden), keepDims: keepDims) }

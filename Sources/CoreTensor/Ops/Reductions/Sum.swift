@@ -11,6 +11,7 @@ final class SumBackward: Node, @unchecked Sendable {
 extension Tensor {
     /// Sum over the axes; integers and bools add up as `int64`. 0 over nothing.
     public func sum(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor {
+        if isAutocastEnabled && dtype.byteCount == 2 { return Autocast.raised(self).sum(axes, keepDims: keepDims) }
         if isBatched {
             let moved = axes.shifted("sum", rank: rank)
             return lifted { x, hidden in x.sum(moved(hidden), keepDims: keepDims) }

@@ -19,6 +19,9 @@ final class VarianceBackward: Node, @unchecked Sendable {
 extension Tensor {
     /// Variance over the axes: Σ (x - mean)² / (n - correction); correction 1 (Bessel's) by default, as PyTorch.
     public func variance(_ axes: Axes = .all, correction: Double = 1, keepDims: Bool = false) -> Tensor {
+        if isAutocastEnabled && dtype.byteCount == 2 {
+            return Autocast.raised(self).variance(axes, correction: correction, keepDims: keepDims)
+        }
         if isBatched {
             let moved = axes.shifted("variance", rank: rank)
             return lifted { x, hidden in x.variance(moved(hidden), correction: correction, keepDims: keepDims) }
