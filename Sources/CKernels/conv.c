@@ -158,13 +158,20 @@ static void forward_task(void *context, int64_t task) {
 
 void tk_conv(int dtype, const tk_conv_shape *s, const void *x, const void *weight, const void *bias, void *y) {
     run r = make_run(dtype, s);
+    bool has_avx512 = dtype == TK_F32 && tk_isa_level() == 2;
     if (s->batch * s->groups * s->outputs * r.places == 0) return;
+#if defined(__x86_64__)
+    if (has_avx512 && tk_conv_is_depthwise(s)) {
+        tk_conv_depthwise(s, x, weight, false, bias, y);
+        return;
+    }
+#endif
     if (is_direct(dtype, s)) {
         tk_conv_direct(dtype, s, (const int64_t[]){1, 1, 1}, x, weight, bias, y);
         return;
     }
 #if defined(__x86_64__)
-    if (dtype == TK_F32 && tk_isa_level() == 2 && r.rows > 0) {
+    if (has_avx512 && r.rows > 0) {
         if (tk_conv_is_winograd(s)) tk_conv_winograd(s, x, weight, false, bias, y);
         else if (tk_conv_is_planes(s)) tk_conv_planes(s, x, weight, bias, y);
         else tk_conv_avx512(s, x, weight, bias, y);
@@ -243,6 +250,10 @@ void tk_conv_grad_input(int dtype, const tk_conv_shape *s, const void *g, const 
             back.pad[i] = s->dilation[i] * (s->kernel[i] - 1) - s->pad[i];
         }
 #if defined(__x86_64__)
+        if (fused && tk_conv_is_depthwise(&back)) {
+            tk_conv_depthwise(&back, g, weight, true, 0, dx);
+            return;
+        }
         if (fused && !direct && tk_conv_is_winograd(&back)) {
             tk_conv_winograd(&back, g, weight, true, 0, dx);
             return;
@@ -305,17 +316,16 @@ void tk_conv_grad_weight(int dtype, const tk_conv_shape *s, const void *x, const
     int64_t total = s->groups * s->outputs * r.rows;
     if (total == 0) return;
     if (s->batch * r.places == 0) { memset(dweight, 0, (size_t)(total * r.size)); return; }
-    if (is_direct(dtype, s)) { tk_conv_direct_grad_weight(dtype, s, x, g, dweight); return; }
+    bool direct = is_direct(dtype, s);
 #if defined(__x86_64__)
-    if (dtype == TK_F32 && tk_isa_level() == 2 && tk_conv_is_winograd_grad_weight(s)) {
-        tk_conv_winograd_grad_weight(s, x, g, dweight);
-        return;
-    }
-    if (dtype == TK_F32 && tk_isa_level() == 2 && tk_conv_is_planes_grad_weight(s)) {
-        tk_conv_planes_grad_weight(s, x, g, dweight);
-        return;
+    if (dtype == TK_F32 && tk_isa_level() == 2) {
+        if (tk_conv_is_depthwise(s)) { tk_conv_depthwise_grad_weight(s, x, g, dweight); return; }
+        if (!direct && tk_conv_is_winograd_grad_weight(s)) { tk_conv_winograd_grad_weight(s, x, g, dweight); return; }
+        if (!direct && tk_conv_is_planes_grad_weight(s)) { tk_conv_planes_grad_weight(s, x, g, dweight); return; }
+        if (!direct && tk_conv_is_wide_grad_weight(s)) { tk_conv_wide_grad_weight(s, x, g, dweight); return; }
     }
 #endif
+    if (direct) { tk_conv_direct_grad_weight(dtype, s, x, g, dweight); return; }
     r.x = x, r.w = g;
     // Sums of up to 2048 places: longer ones of small results are BLAS's, which is slower here.
     r.chunk = conv_least(chunk_size(r.rows, r.places, 1 << 20), 2048);
