@@ -14,6 +14,10 @@ typedef struct {
 /// Needs a CPU with AVX-512, and k > 0. `parallel`: over the pool's threads, else on the caller alone; the same bits either way.
 void tk_sgemm_avx512(const tk_sgemm *g, bool parallel);
 
+/// y[i · y_stride] = Σ a[i, p] x[p] (+ y or bias[i]) for `rows` rows of a, k long and lda apart. By gemv_avx512.c.
+void tk_sgemv_avx512(const float *a, int64_t lda, int64_t rows, int64_t k, const float *x, float *y, int64_t y_stride, const float *bias,
+                     bool accumulate, bool parallel);
+
 // The pieces, for products whose operands are made as they are needed (convolutions).
 enum { TK_TILE_ROWS = 14, TK_TILE_COLUMNS = 32, TK_PACK_GAP = 16 };
 /// `rows` (at most TK_TILE_ROWS) rows of A, `k` long, as a kernel reads them. Writes up to TK_PACK_GAP elements past the end.
