@@ -1,6 +1,7 @@
 // Which instruction set the kernels use: what the CPU has, limited by TAPESTRY_ISA=baseline|avx2|avx512.
 #include "CKernels.h"
 #include "isa.h"
+#include "stream.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,3 +71,9 @@ static const char *name_of(int level) {
 
 const char *tk_isa_name(void) { return name_of(tk_isa_level()); }
 const char *tk_cpu_isa_name(void) { return name_of(cpu_level()); }
+
+static _Atomic int64_t stream_bytes = 32 << 20;   // past the last cache of most machines
+
+bool tk_streams(int64_t bytes) { return bytes >= atomic_load_explicit(&stream_bytes, memory_order_relaxed); }
+
+int64_t tk_set_stream_bytes(int64_t bytes) { return atomic_exchange(&stream_bytes, bytes); }

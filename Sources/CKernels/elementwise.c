@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "levels.h"
+#include "stream.h"
 #include "strided.h"
 
-enum { BLOCK = 512 };
+enum { BLOCK = 512, STREAM_BLOCK = 1024 };   // elements; bytes
 
 // ---- unary ----
 
@@ -46,14 +47,11 @@ INTEGER_UNARY(unary_u8, uint8_t, uint32_t)
 INTEGER_UNARY(unary_i32, int32_t, uint32_t)
 INTEGER_UNARY(unary_i64, int64_t, uint64_t)
 
-typedef struct { int op, dtype; const char *x, *g; char *y; } unary_context;
+typedef struct { int op, dtype; const char *x, *g; char *y; bool stream; } unary_context;
 
-static void unary_range(void *p, int64_t low, int64_t high) {
-    const unary_context *c = p;
+static void unary_row(const unary_context *c, const char *x, char *y, int64_t n) {
     const tk_level *l = tk_current_level();
-    int64_t size = tk_element_size(c->dtype), n = high - low;
-    const char *x = c->x + low * size;
-    char *y = c->y + low * size;
+    int64_t size = tk_element_size(c->dtype);
     if (c->op > TK_NOT && !tk_is_complex(c->dtype)) {
         for (int64_t i = 0; i < n; i += BLOCK) {
             double v[BLOCK];
@@ -85,10 +83,26 @@ static void unary_range(void *p, int64_t low, int64_t high) {
     }
 }
 
+static void unary_range(void *p, int64_t low, int64_t high) {
+    const unary_context *c = p;
+    int64_t size = tk_element_size(c->dtype), n = high - low;
+    const char *x = c->x + low * size;
+    char *y = c->y + low * size;
+    if (!c->stream) { unary_row(c, x, y, n); return; }
+    _Alignas(64) char block[STREAM_BLOCK];
+    for (int64_t i = 0; i < n; i += STREAM_BLOCK / size) {
+        int64_t m = n - i < STREAM_BLOCK / size ? n - i : STREAM_BLOCK / size;
+        unary_row(c, x + i * size, block, m);
+        tk_stream_copy(y + i * size, block, m * size);
+    }
+}
+
 void tk_unary(int op, int dtype, const void *x, void *y, int64_t n) {
-    unary_context c = {op, dtype, x, 0, y};
-    if (n <= TK_GRAIN) unary_range(&c, 0, n);
-    else tk_parallel_ranges(n, TK_GRAIN, unary_range, &c);
+    unary_context c = {op, dtype, x, 0, y, false};
+    if (n <= TK_GRAIN) { unary_range(&c, 0, n); return; }
+    c.stream = x != y && tk_streams(n * tk_element_size(dtype));
+    tk_parallel_ranges(n, TK_GRAIN, unary_range, &c);
+    if (c.stream) tk_stream_fence();
 }
 
 // ---- derivatives ----
@@ -113,12 +127,8 @@ static void unary_grad_f64(int op, const double *s, const double *g, double *dx,
 #undef CASE
 }
 
-static void unary_grad_range(void *p, int64_t low, int64_t high) {
-    const unary_context *c = p;
+static void unary_grad_row(const unary_context *c, const char *s, const char *g, char *y, int64_t n) {
     const tk_level *l = tk_current_level();
-    int64_t size = tk_element_size(c->dtype), n = high - low;
-    const char *s = c->x + low * size, *g = c->g + low * size;
-    char *y = c->y + low * size;
     switch (c->dtype) {
     case TK_F32: l->unary_grad(c->op, (const float *)s, (const float *)g, (float *)y, n); break;
     case TK_F64: unary_grad_f64(c->op, (const double *)s, (const double *)g, (double *)y, n); break;
@@ -134,20 +144,43 @@ static void unary_grad_range(void *p, int64_t low, int64_t high) {
     }
 }
 
+static void unary_grad_range(void *p, int64_t low, int64_t high) {
+    const unary_context *c = p;
+    int64_t size = tk_element_size(c->dtype), n = high - low;
+    const char *s = c->x + low * size, *g = c->g + low * size;
+    char *y = c->y + low * size;
+    if (!c->stream) { unary_grad_row(c, s, g, y, n); return; }
+    _Alignas(64) char block[STREAM_BLOCK];
+    for (int64_t i = 0; i < n; i += STREAM_BLOCK / size) {
+        int64_t m = n - i < STREAM_BLOCK / size ? n - i : STREAM_BLOCK / size;
+        unary_grad_row(c, s + i * size, g + i * size, block, m);
+        tk_stream_copy(y + i * size, block, m * size);
+    }
+}
+
 void tk_unary_grad(int op, int dtype, const void *s, const void *g, void *dx, int64_t n) {
-    unary_context c = {op, dtype, s, g, dx};
-    if (n <= TK_GRAIN) unary_grad_range(&c, 0, n);
-    else tk_parallel_ranges(n, TK_GRAIN, unary_grad_range, &c);
+    unary_context c = {op, dtype, s, g, dx, false};
+    if (n <= TK_GRAIN) { unary_grad_range(&c, 0, n); return; }
+    c.stream = dx != s && dx != g && tk_streams(n * tk_element_size(dtype));
+    tk_parallel_ranges(n, TK_GRAIN, unary_grad_range, &c);
+    if (c.stream) tk_stream_fence();
+}
+
+static void classify_range(void *p, int64_t low, int64_t high) {
+    const unary_context *c = p;
+    for (int64_t i = low; i < high; i += BLOCK) {
+        double v[BLOCK];
+        int64_t m = high - i < BLOCK ? high - i : BLOCK;
+        tk_cast(c->dtype, TK_F64, c->x + i * tk_element_size(c->dtype), v, m);
+        bool *y = (bool *)c->y + i;
+        for (int64_t k = 0; k < m; k++)
+            y[k] = c->op == TK_ISNAN ? isnan(v[k]) : c->op == TK_ISINF ? isinf(v[k]) != 0 : isfinite(v[k]) != 0;
+    }
 }
 
 void tk_classify(int op, int dtype, const void *x, bool *y, int64_t n) {
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        double v[BLOCK];
-        int64_t m = n - i < BLOCK ? n - i : BLOCK;
-        tk_cast(dtype, TK_F64, (const char *)x + i * tk_element_size(dtype), v, m);
-        for (int64_t k = 0; k < m; k++)
-            y[i + k] = op == TK_ISNAN ? isnan(v[k]) : op == TK_ISINF ? isinf(v[k]) != 0 : isfinite(v[k]) != 0;
-    }
+    unary_context c = {op, dtype, x, 0, (char *)y, false};
+    tk_parallel_ranges(n, TK_GRAIN, classify_range, &c);
 }
 
 // ---- binary ----
@@ -259,30 +292,45 @@ static void binary_row(int op, int dtype, const char *a, int64_t sa, const char 
 
 typedef struct { int op, dtype; const char *a, *b, *c; char *out; int64_t sa, sb; bool stream; } binary_context;
 
+/// `binary_row`, through a block of its own where the output is streamed.
+static void binary_piece(const binary_context *c, const char *a, int64_t sa, const char *b, int64_t sb, char *out, int64_t n) {
+    if (!c->stream) { binary_row(c->op, c->dtype, a, sa, b, sb, out, n); return; }
+    if (c->op <= TK_DIV && c->dtype == TK_F32 && (sa | sb) >> 1 == 0) {
+        int64_t head = (int64_t)(-(uintptr_t)out & 63) / 4;
+        if (head > n) head = n;
+        binary_row(c->op, c->dtype, a, sa, b, sb, out, head);
+        tk_current_level()->binary_stream(c->op, (const float *)a + head * sa, sa, (const float *)b + head * sb, sb, (float *)out + head,
+                                          n - head);
+        return;
+    }
+    int64_t size = tk_element_size(c->dtype), most = STREAM_BLOCK / size;
+    _Alignas(64) char block[STREAM_BLOCK];
+    for (int64_t i = 0; i < n; i += most) {
+        int64_t m = n - i < most ? n - i : most;
+        binary_row(c->op, c->dtype, a + i * sa * size, sa, b + i * sb * size, sb, block, m);
+        tk_stream_copy(out + i * size, block, m * size);
+    }
+}
+
 static void binary_range(void *p, int64_t low, int64_t high) {
     const binary_context *c = p;
     int64_t size = tk_element_size(c->dtype);
-    const char *a = c->a + low * size * c->sa, *b = c->b + low * size * c->sb;
-    if (c->stream) {
-        tk_current_level()->add_stream((const float *)a, (const float *)b, (float *)(c->out + low * size), high - low);
-        return;
-    }
-    binary_row(c->op, c->dtype, a, c->sa, b, c->sb, c->out + low * size, high - low);
+    binary_piece(c, c->a + low * size * c->sa, c->sa, c->b + low * size * c->sb, c->sb, c->out + low * size, high - low);
 }
 
 void tk_binary_dense(int op, int dtype, const void *a, int a_step, const void *b, int b_step, void *out, int64_t n) {
     binary_context c = {op, dtype, a, b, 0, out, a_step, b_step, false};
     if (n <= TK_GRAIN) { binary_range(&c, 0, n); return; }
-    // 32 MB: past the caches of most machines
-    c.stream = op == TK_ADD && dtype == TK_F32 && a_step && b_step && n >= (8 << 20) && out != a && out != b;
+    c.stream = out != a && out != b && tk_streams(n * tk_element_size(dtype));
     tk_parallel_ranges(n, TK_GRAIN, binary_range, &c);
+    if (c.stream) tk_stream_fence();
 }
 
 static void binary_walk_row(void *p, const tk_walk *w, const int64_t *o, int64_t width) {
     const binary_context *c = p;
     int64_t size = tk_element_size(c->dtype);
-    binary_row(c->op, c->dtype, c->a + o[0] * size, tk_inner_stride(w, 0), c->b + o[1] * size, tk_inner_stride(w, 1),
-               c->out + o[2] * size, width);
+    binary_piece(c, c->a + o[0] * size, tk_inner_stride(w, 0), c->b + o[1] * size, tk_inner_stride(w, 1), c->out + o[2] * size,
+                 width);
 }
 
 /// Row-major strides of the output.
@@ -298,7 +346,9 @@ void tk_binary(int op, int dtype, int rank, const int64_t *dims, const void *a, 
     tk_walk w;
     if (!tk_walk_make(&w, rank, dims, 3, (const int64_t *const[]){a_strides, b_strides, so})) return;
     binary_context c = {op, dtype, a, b, 0, out, 0, 0, false};
+    c.stream = out != a && out != b && tk_streams(w.rows * w.width * tk_element_size(dtype));
     tk_walk_run(&w, binary_walk_row, &c);
+    if (c.stream) tk_stream_fence();
 }
 
 #define COMPARE(T, LOAD)                                                                                \
@@ -359,7 +409,24 @@ void tk_compare(int op, int dtype, int rank, const int64_t *dims, const void *a,
     tk_walk_run(&w, compare_walk_row, &c);
 }
 
-#define WHERE(T) for (int64_t i = 0; i < n; i++) ((T *)out)[i] = c[i * sc] ? ((const T *)a)[i * sa] : ((const T *)b)[i * sb]
+#define WHERE(T)                                                                                                          \
+    if (sc == 1 && sa == 1 && sb == 1)                                                                                    \
+        for (int64_t i = 0; i < n; i++) { T u = ((const T *)a)[i], v = ((const T *)b)[i]; ((T *)out)[i] = c[i] ? u : v; } \
+    else for (int64_t i = 0; i < n; i++) ((T *)out)[i] = c[i * sc] ? ((const T *)a)[i * sa] : ((const T *)b)[i * sb]
+
+static void where_row(int64_t size, const bool *c, int64_t sc, const char *a, int64_t sa, const char *b, int64_t sb, char *out, int64_t n) {
+    if (size == 4 && sc == 1 && sa == 1 && sb == 1) {
+        tk_current_level()->select(c, (const float *)a, (const float *)b, (float *)out, n, false);
+        return;
+    }
+    switch (size) {
+    case 1: WHERE(uint8_t); break;
+    case 2: WHERE(uint16_t); break;
+    case 4: WHERE(uint32_t); break;
+    case 8: WHERE(uint64_t); break;
+    default: WHERE(tk_pair);
+    }
+}
 
 static void where_walk_row(void *p, const tk_walk *w, const int64_t *o, int64_t n) {
     const binary_context *x = p;
@@ -368,12 +435,16 @@ static void where_walk_row(void *p, const tk_walk *w, const int64_t *o, int64_t 
     const bool *c = (const bool *)x->c + o[0];
     const char *a = x->a + o[1] * size, *b = x->b + o[2] * size;
     char *out = x->out + o[3] * size;
-    switch (size) {
-    case 1: WHERE(uint8_t); break;
-    case 2: WHERE(uint16_t); break;
-    case 4: WHERE(uint32_t); break;
-    case 8: WHERE(uint64_t); break;
-    default: WHERE(tk_pair);
+    if (!x->stream) { where_row(size, c, sc, a, sa, b, sb, out, n); return; }
+    if (size == 4 && sc == 1 && sa == 1 && sb == 1 && (uintptr_t)out % 64 == 0) {
+        tk_current_level()->select(c, (const float *)a, (const float *)b, (float *)out, n, true);
+        return;
+    }
+    _Alignas(64) char block[STREAM_BLOCK];
+    for (int64_t i = 0; i < n; i += STREAM_BLOCK / size) {
+        int64_t m = n - i < STREAM_BLOCK / size ? n - i : STREAM_BLOCK / size;
+        where_row(size, c + i * sc, sc, a + i * sa * size, sa, b + i * sb * size, sb, block, m);
+        tk_stream_copy(out + i * size, block, m * size);
     }
 }
 
@@ -384,7 +455,9 @@ void tk_where(int dtype, int rank, const int64_t *dims, const bool *c, const int
     tk_walk w;
     if (!tk_walk_make(&w, rank, dims, 4, (const int64_t *const[]){c_strides, a_strides, b_strides, so})) return;
     binary_context x = {0, dtype, a, b, (const char *)c, out, 0, 0, false};
+    x.stream = out != a && out != b && tk_streams(w.rows * w.width * tk_element_size(dtype));
     tk_walk_run(&w, where_walk_row, &x);
+    if (x.stream) tk_stream_fence();
 }
 
 // ---- clamp, axpy ----
@@ -403,7 +476,7 @@ static int64_t saturate(double v, int64_t low, int64_t high) {
     return v <= (double)low ? low : v >= (double)high ? high : (int64_t)v;
 }
 
-void tk_clamp(int dtype, const void *x, void *y, int64_t n, double low, double high) {
+static void clamp_row(int dtype, const void *x, void *y, int64_t n, double low, double high) {
     switch (dtype) {
     case TK_F32: CLAMP(float, (float)low, (float)high) break;
     case TK_F64: CLAMP(double, low, high) break;
@@ -417,13 +490,35 @@ void tk_clamp(int dtype, const void *x, void *y, int64_t n, double low, double h
             int64_t m = n - i < BLOCK ? n - i : BLOCK;
             const tk_level *l = tk_current_level();
             l->half_to_float(dtype, (const uint16_t *)x + i, u, m);
-            tk_clamp(TK_F32, u, u, m, low, high);
+            clamp_row(TK_F32, u, u, m, low, high);
             l->float_to_half(dtype, u, (uint16_t *)y + i, m);
         }
     }
 }
 
-void tk_axpy(int dtype, double alpha, const void *x, void *y, int64_t n) {
+typedef struct { int dtype; const char *x; char *y; double low, high; bool stream; } clamp_context;
+
+static void clamp_range(void *p, int64_t from, int64_t to) {
+    const clamp_context *c = p;
+    int64_t size = tk_element_size(c->dtype), n = to - from;
+    const char *x = c->x + from * size;
+    char *y = c->y + from * size;
+    if (!c->stream) { clamp_row(c->dtype, x, y, n, c->low, c->high); return; }
+    _Alignas(64) char block[STREAM_BLOCK];
+    for (int64_t i = 0; i < n; i += STREAM_BLOCK / size) {
+        int64_t m = n - i < STREAM_BLOCK / size ? n - i : STREAM_BLOCK / size;
+        clamp_row(c->dtype, x + i * size, block, m, c->low, c->high);
+        tk_stream_copy(y + i * size, block, m * size);
+    }
+}
+
+void tk_clamp(int dtype, const void *x, void *y, int64_t n, double low, double high) {
+    clamp_context c = {dtype, x, y, low, high, x != y && tk_streams(n * tk_element_size(dtype))};
+    tk_parallel_ranges(n, TK_GRAIN, clamp_range, &c);
+    if (c.stream) tk_stream_fence();
+}
+
+static void axpy_row(int dtype, double alpha, const void *x, void *y, int64_t n) {
     switch (dtype) {
     case TK_F32: for (int64_t i = 0; i < n; i++) ((float *)y)[i] += (float)alpha * ((const float *)x)[i]; break;
     case TK_F64: for (int64_t i = 0; i < n; i++) ((double *)y)[i] += alpha * ((const double *)x)[i]; break;
@@ -438,4 +533,17 @@ void tk_axpy(int dtype, double alpha, const void *x, void *y, int64_t n) {
             l->float_to_half(dtype, v, (uint16_t *)y + i, m);
         }
     }
+}
+
+typedef struct { int dtype; double alpha; const char *x; char *y; } axpy_context;
+
+static void axpy_range(void *p, int64_t low, int64_t high) {
+    const axpy_context *c = p;
+    int64_t size = tk_element_size(c->dtype);
+    axpy_row(c->dtype, c->alpha, c->x + low * size, c->y + low * size, high - low);
+}
+
+void tk_axpy(int dtype, double alpha, const void *x, void *y, int64_t n) {
+    axpy_context c = {dtype, alpha, x, y};
+    tk_parallel_ranges(n, TK_GRAIN, axpy_range, &c);
 }

@@ -12,12 +12,18 @@ typedef struct {
     // a step of 0 repeats one element
     void (*binary_f32)(int op, const float *a, int64_t sa, const float *b, int64_t sb, float *out, int64_t n);
     void (*binary_f64)(int op, const double *a, int64_t sa, const double *b, int64_t sb, double *out, int64_t n);
-    // streaming sum for outputs too large for the caches
-    void (*add_stream)(const float *a, const float *b, float *out, int64_t n);
+    // + - * / past the caches; `out` begins on a cache line
+    void (*binary_stream)(int op, const float *a, int64_t sa, const float *b, int64_t sb, float *out, int64_t n);
+    // out[i] = c[i] ? a[i] : b[i]; `out` begins on a cache line where it streams
+    void (*select)(const bool *c, const float *a, const float *b, float *out, int64_t n, bool stream);
     float (*sum)(const float *x, int64_t n);
     double (*sum_squares)(const float *x, int64_t n);
     float (*max)(const float *x, int64_t n);
     void (*add_rows)(const float *x, float *acc, int64_t n);
+    // sum[i] += x[i], y[i] = sum[i]
+    void (*add_to_sums)(const float *x, double *sum, float *y, int64_t n);
+    // y[i] = carry + x[0] + ... + x[i], added in double; the last sum
+    double (*running_sum)(const float *x, float *y, double carry, int64_t n);
     void (*softmax_row)(const float *x, float *y, int64_t n, int log);
     void (*softmax_grad_row)(const float *y, const float *g, float *dx, int64_t n, int log);
     float (*lse_row)(const float *x, int64_t n, float *sum);

@@ -4,7 +4,7 @@
 
 #include "levels.h"
 
-enum { CHUNK = 65536, COLUMNS = 512, BAND = 256 };
+enum { CHUNK = 65536, COLUMNS = 512, BAND = 256, GROUP = 64 };
 
 // ---- one row of n dense elements, as a double (or an integer) ----
 
@@ -131,37 +131,73 @@ static void chunks_range(void *p, int64_t low, int64_t high) {
     }
 }
 
-/// inner > 1: task = (outer, block of columns); rows are folded one after another, in groups of 64 whose results are
+/// acc [width] = x folded over `rows` rows, which are c->inner elements apart; acc is of the type of the results.
+static void fold(const reduce_context *c, const char *x, int64_t rows, int64_t width, char *acc) {
+    const tk_level *l = tk_current_level();
+    bool half = is_half(c->dtype);
+    int op = binary_of(c->op), dtype = half ? TK_F32 : c->dtype;
+    if (half) l->half_to_float(c->dtype, (const uint16_t *)x, (float *)acc, width);
+    else memcpy(acc, x, (size_t)(width * c->size));
+    for (int64_t r = 1; r < rows; r++) {
+        const char *xr = x + r * c->inner * c->size;
+        for (int64_t i = 0; i < width; i += half ? COLUMNS : width) {
+            float wide[COLUMNS];
+            const char *from = xr + i * c->size;
+            char *to = acc + i * c->out_size;
+            int64_t n = half && width - i > COLUMNS ? COLUMNS : width - i;
+            if (half) {
+                l->half_to_float(c->dtype, (const uint16_t *)from, wide, n);
+                from = (const char *)wide;
+            }
+            if (op == TK_ADD && dtype == TK_F32) l->add_rows((const float *)from, (float *)to, n);
+            else tk_binary_dense(op, dtype, to, 1, from, 1, to, n);
+        }
+    }
+}
+
+/// inner > 1: task = (outer, block of columns); rows are folded one after another, in groups of 64 (GROUP) whose results are
 /// then folded, which keeps f32 sums accurate.
 static void columns_range(void *p, int64_t low, int64_t high) {
     const reduce_context *c = p;
     int64_t blocks = (c->inner + COLUMNS - 1) / COLUMNS;
+    int dtype = is_half(c->dtype) ? TK_F32 : c->dtype;
     _Alignas(64) char group[COLUMNS * 16];
     for (int64_t t = low; t < high; t++) {
         int64_t o = t / blocks, start = t % blocks * COLUMNS;
         int64_t width = c->inner - start < COLUMNS ? c->inner - start : COLUMNS;
         const char *x = c->x + (o * c->n * c->inner + start) * c->size;
         char *out = c->out + (o * c->inner + start) * c->out_size;
-        int op = binary_of(c->op), dtype = is_half(c->dtype) ? TK_F32 : c->dtype;
-        const tk_level *l = tk_current_level();
-        for (int64_t j = 0; j < c->n; j += 64) {
-            int64_t end = j + 64 < c->n ? j + 64 : c->n;
-            char *acc = j == 0 ? out : group;
-            if (is_half(c->dtype)) l->half_to_float(c->dtype, (const uint16_t *)x + j * c->inner, (float *)acc, width);
-            else memcpy(acc, x + j * c->inner * c->size, (size_t)(width * c->size));
-            for (int64_t r = j + 1; r < end; r++) {
-                const char *xr = x + r * c->inner * c->size;
-                float wide[COLUMNS];
-                if (is_half(c->dtype)) {
-                    l->half_to_float(c->dtype, (const uint16_t *)xr, wide, width);
-                    xr = (const char *)wide;
-                }
-                if (op == TK_ADD && dtype == TK_F32) l->add_rows((const float *)xr, (float *)acc, width);
-                else tk_binary_dense(op, dtype, acc, 1, xr, 1, acc, width);
-            }
-            if (j > 0) tk_binary_dense(op, dtype, out, 1, group, 1, out, width);
+        for (int64_t j = 0; j < c->n; j += GROUP) {
+            fold(c, x + j * c->inner * c->size, c->n - j < GROUP ? c->n - j : GROUP, width, j == 0 ? out : group);
+            if (j > 0) tk_binary_dense(binary_of(c->op), dtype, out, 1, group, 1, out, width);
         }
     }
+}
+
+/// inner > 1, in long rows: task = (outer, group of 64 rows), read as they lie in memory; the groups are folded after.
+static void groups_range(void *p, int64_t low, int64_t high) {
+    const reduce_context *c = p;
+    for (int64_t t = low; t < high; t++) {
+        int64_t o = t / c->chunks, first = t % c->chunks * GROUP;
+        fold(c, c->x + (o * c->n + first) * c->inner * c->size, c->n - first < GROUP ? c->n - first : GROUP, c->inner,
+             c->out + t * c->inner * c->out_size);
+    }
+}
+
+static void reduce_groups(reduce_context c, int64_t outer) {
+    char *out = c.out;
+    int64_t row = c.inner * c.out_size;
+    int dtype = is_half(c.dtype) ? TK_F32 : c.dtype;
+    c.chunks = (c.n + GROUP - 1) / GROUP;
+    char *partial = tk_alloc((size_t)(outer * c.chunks * row));
+    c.out = partial;
+    tk_parallel_ranges(outer * c.chunks, 1, groups_range, &c);
+    for (int64_t o = 0; o < outer; o++) {
+        memcpy(out + o * row, partial + o * c.chunks * row, (size_t)row);
+        for (int64_t g = 1; g < c.chunks; g++)
+            tk_binary_dense(binary_of(c.op), dtype, out + o * row, 1, partial + (o * c.chunks + g) * row, 1, out + o * row, c.inner);
+    }
+    tk_free(partial, (size_t)(outer * c.chunks * row));
 }
 
 void tk_reduce(int op, int dtype, const void *x, void *out, int64_t outer, int64_t n, int64_t inner) {
@@ -174,6 +210,8 @@ void tk_reduce(int op, int dtype, const void *x, void *out, int64_t outer, int64
     char *result = c.out;
     if (n == 0) {
         for (int64_t i = 0; i < outer * inner; i++) row(op, wide, x, result + i * c.out_size, 0);
+    } else if (inner >= COLUMNS && n > GROUP && n * inner >= TK_GRAIN) {
+        reduce_groups(c, outer);
     } else if (inner > 1) {
         int64_t each = n * COLUMNS, grain = TK_GRAIN / each;
         tk_parallel_ranges(outer * ((inner + COLUMNS - 1) / COLUMNS), grain > 0 ? grain : 1, columns_range, &c);
@@ -411,79 +449,4 @@ double tk_sum_of_squares(int dtype, const void *x, int64_t n) {
     for (int64_t i = 0; i < chunks; i++) total += partial[i];
     tk_free(partial, (size_t)(chunks * 8));
     return total;
-}
-
-// ---- running sums ----
-
-typedef struct { int dtype; const char *x; char *out; int64_t n, inner; } cumsum_context;
-
-#define CUMSUM(T, A)                                                                                 \
-    {                                                                                                \
-        const T *v = (const T *)c->x + o * c->n * c->inner + i;                                      \
-        T *y = (T *)c->out + o * c->n * c->inner + i;                                                \
-        A s = 0;                                                                                     \
-        for (int64_t j = 0; j < c->n; j++) { s += (A)v[j * c->inner]; y[j * c->inner] = (T)s; }      \
-    }
-
-// Columns side by side, so that rows are read as they lie in memory. Tasks are blocks of columns.
-#define CUMSUM_COLUMNS(T, A)                                                                         \
-    {                                                                                                \
-        A s[BAND];                                                                                   \
-        const T *v = (const T *)c->x + start;                                                        \
-        T *y = (T *)c->out + start;                                                                  \
-        for (int64_t i = 0; i < width; i++) s[i] = 0;                                                \
-        for (int64_t j = 0; j < c->n; j++, v += c->inner, y += c->inner)                             \
-            for (int64_t i = 0; i < width; i++) { s[i] += (A)v[i]; y[i] = (T)s[i]; }                 \
-    }
-
-static void cumsum_columns_range(void *p, int64_t low, int64_t high) {
-    const cumsum_context *c = p;
-    int64_t bands = (c->inner + BAND - 1) / BAND;
-    for (int64_t t = low; t < high; t++) {
-        int64_t first = t % bands * BAND, width = c->inner - first < BAND ? c->inner - first : BAND;
-        int64_t start = t / bands * c->n * c->inner + first;
-        switch (c->dtype) {
-        case TK_F32: CUMSUM_COLUMNS(float, double) break;
-        case TK_F64: CUMSUM_COLUMNS(double, double) break;
-        case TK_I8: CUMSUM_COLUMNS(int8_t, uint32_t) break;
-        case TK_I32: CUMSUM_COLUMNS(int32_t, uint32_t) break;
-        case TK_I64: CUMSUM_COLUMNS(int64_t, uint64_t) break;
-        default: CUMSUM_COLUMNS(uint8_t, uint32_t)
-        }
-    }
-}
-
-static void cumsum_range(void *p, int64_t low, int64_t high) {
-    const cumsum_context *c = p;
-    for (int64_t t = low; t < high; t++) {
-        int64_t o = t / c->inner, i = t % c->inner;
-        switch (c->dtype) {
-        case TK_F32: CUMSUM(float, double) break;
-        case TK_F64: CUMSUM(double, double) break;
-        case TK_I8: CUMSUM(int8_t, uint32_t) break;
-        case TK_I32: CUMSUM(int32_t, uint32_t) break;
-        case TK_I64: CUMSUM(int64_t, uint64_t) break;
-        default: CUMSUM(uint8_t, uint32_t)
-        }
-    }
-}
-
-void tk_cumsum(int dtype, const void *x, void *out, int64_t outer, int64_t n, int64_t inner) {
-    if (is_half(dtype)) {
-        int64_t all = outer * n * inner;
-        float *wide = tk_alloc((size_t)(all * 4));
-        tk_cast(dtype, TK_F32, x, wide, all);
-        tk_cumsum(TK_F32, wide, wide, outer, n, inner);
-        tk_cast(TK_F32, dtype, wide, out, all);
-        tk_free(wide, (size_t)(all * 4));
-        return;
-    }
-    cumsum_context c = {dtype, x, out, n, inner};
-    if (inner >= 8) {
-        int64_t bands = outer * ((inner + BAND - 1) / BAND), grain = TK_GRAIN / (BAND * (n > 0 ? n : 1));
-        tk_parallel_ranges(bands, grain > 0 ? grain : 1, cumsum_columns_range, &c);
-        return;
-    }
-    int64_t grain = TK_GRAIN / (n > 0 ? n : 1);
-    tk_parallel_ranges(outer * inner, grain > 0 ? grain : 1, cumsum_range, &c);
 }

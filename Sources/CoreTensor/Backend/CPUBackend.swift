@@ -163,11 +163,11 @@ public final class CPUBackend: Backend, Sendable {
             table.dtype.code, table.pointer, Int64(table.shape[1]), int64Pointer(ids), Int64(ids.count), out.pointer)
     }
 
-    /// Adds to rows of `[rows, width]` by `tk_scatter_add_rows`, the same bit for bit for any number of threads.
-    public func scatterAddRows(_ table: RawTensor, ids: RawTensor, _ rows: RawTensor) {
-        tk_scatter_add_rows(
-            table.dtype.code, table.pointer, Int64(table.shape[0]), Int64(table.shape[1]), int64Pointer(ids),
-            Int64(ids.count), rows.pointer)
+    /// Sums rows into `[rows, width]` by `tk_scatter_rows`, the same bit for bit for any number of threads.
+    public func scatterRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
+        tk_scatter_rows(
+            out.dtype.code, out.pointer, Int64(out.shape[0]), Int64(out.shape[1]), int64Pointer(ids), Int64(ids.count),
+            rows.pointer)
     }
 
     /// `out[o, j, i] = x[o, index[o, j, i], i]`, by `tk_gather`.

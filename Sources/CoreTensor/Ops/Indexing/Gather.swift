@@ -52,8 +52,8 @@ func scatterRows(_ rows: Tensor, _ ids: Tensor, _ table: Shape) -> Tensor {
             .reshaped(sizes + table)
         }
     }
-    let out = Tensor(zeros: table, dtype: rows.dtype, device: rows.device).raw
-    out.backend.scatterAddRows(out, ids: ids.raw.contiguous(), rows.raw.contiguous())
+    let out = RawTensor(shape: table, rows.dtype, rows.device)
+    out.backend.scatterRows(out, ids: ids.raw.contiguous(), rows.raw.contiguous())
     return record(out, rows) {
         let node = ScatterRowsBackward()
         node.save(ids)

@@ -1,0 +1,129 @@
+// Copies between layouts.
+#include <string.h>
+
+#include "stream.h"
+#include "strided.h"
+#include "transpose_avx512.h"
+
+enum { TILE = 32 };
+
+typedef struct { const char *src; char *dst; int64_t size; bool stream; } copy_context;
+
+#define COPY(T) for (int64_t i = 0; i < n; i++) ((T *)d)[i * sd] = ((const T *)s)[i * ss]
+
+static void copy_row(void *p, const tk_walk *w, const int64_t *o, int64_t n) {
+    const copy_context *c = p;
+    int64_t ss = tk_inner_stride(w, 0), sd = tk_inner_stride(w, 1);
+    const char *s = c->src + o[0] * c->size;
+    char *d = c->dst + o[1] * c->size;
+    if (ss == 1 && sd == 1) {
+        if (c->stream) tk_stream_copy(d, s, n * c->size);
+        else memcpy(d, s, (size_t)(n * c->size));
+        return;
+    }
+    switch (c->size) {
+    case 1: COPY(uint8_t); break;
+    case 2: COPY(uint16_t); break;
+    case 4: COPY(uint32_t); break;
+    case 8: COPY(uint64_t); break;
+    default: COPY(tk_pair);
+    }
+}
+
+// ---- transposes ----
+
+// Tile by tile, so that both sides use whole cache lines at once: rows a power of two apart share the sets of a cache. The last two
+// axes of the walk are the tile's; tiles follow each other along the source's rows, which the CPU then fetches ahead.
+typedef struct { const tk_walk *w; copy_context c; int64_t edge, bands; } transpose_context;
+
+typedef struct { const char *src; char *dst; int64_t source_step, row_step, height, width; } transpose_tile;
+
+#define TRANSPOSE(T)                                                                                            \
+    {                                                                                                           \
+        T buffer[TILE][TILE + 1];                                                                               \
+        for (int64_t k = 0; k < t->width; k++)                                                                  \
+            for (int64_t i = 0; i < t->height; i++) buffer[k][i] = ((const T *)t->src)[i + k * t->source_step]; \
+        for (int64_t i = 0; i < t->height; i++)                                                                 \
+            for (int64_t k = 0; k < t->width; k++) ((T *)t->dst)[i * t->row_step + k] = buffer[k][i];           \
+    }
+
+static void plain_tile(const transpose_tile *t, int64_t size) {
+    switch (size) {
+    case 1: TRANSPOSE(uint8_t) break;
+    case 2: TRANSPOSE(uint16_t) break;
+    case 4: TRANSPOSE(uint32_t) break;
+    case 8: TRANSPOSE(uint64_t) break;
+    default: TRANSPOSE(tk_pair)
+    }
+}
+
+#if defined(__x86_64__)
+// 16 x 16 elements of 4 bytes.
+AVX512 static void register_tile(const transpose_tile *t, bool stream) {
+    __m512 r[16];
+    for (int k = 0; k < 16; k++) r[k] = _mm512_loadu_ps((const float *)t->src + k * t->source_step);
+    transpose16(r);
+    float *d = (float *)t->dst;
+    if (stream) for (int k = 0; k < 16; k++) _mm512_stream_ps(d + k * t->row_step, r[k]);
+    else for (int k = 0; k < 16; k++) _mm512_storeu_ps(d + k * t->row_step, r[k]);
+}
+#endif
+
+static void transpose_range(void *p, int64_t low, int64_t high) {
+    const transpose_context *t = p;
+    const tk_walk *w = t->w;
+    int64_t rows = w->dims[w->rank - 2], columns = w->dims[w->rank - 1], size = t->c.size, edge = t->edge;
+    transpose_tile tile = {.source_step = w->strides[0][w->rank - 1], .row_step = w->strides[1][w->rank - 2]};
+    for (int64_t task = low; task < high; task++) {
+        int64_t rest = task / t->bands, first = task % t->bands * edge;
+        const char *s = t->c.src + first * tile.source_step * size;
+        char *d = t->c.dst + first * size;
+        for (int k = w->rank - 3; k >= 0; k--) {
+            int64_t i = rest % w->dims[k];
+            rest /= w->dims[k];
+            s += i * w->strides[0][k] * size;
+            d += i * w->strides[1][k] * size;
+        }
+        tile.width = columns - first < edge ? columns - first : edge;
+        for (int64_t row = 0; row < rows; row += edge) {
+            tile.height = rows - row < edge ? rows - row : edge;
+            tile.src = s + row * size;
+            tile.dst = d + row * tile.row_step * size;
+#if defined(__x86_64__)
+            if (edge == 16 && tile.width == 16 && tile.height == 16) {
+                register_tile(&tile, t->c.stream);
+                continue;
+            }
+#endif
+            plain_tile(&tile, size);
+        }
+    }
+}
+
+static void transpose(const tk_walk *w, copy_context c) {
+    int64_t edge = TILE;
+#if defined(__x86_64__)
+    if (c.size == 4 && tk_isa_level() == 2) edge = 16;
+#endif
+    if (c.stream) {  // whole lines only
+        c.stream = edge == 16 && (uintptr_t)c.dst % 64 == 0;
+        for (int k = 0; k + 1 < w->rank; k++) c.stream &= w->strides[1][k] % 16 == 0;
+    }
+    int64_t rows = w->dims[w->rank - 2];
+    transpose_context t = {w, c, edge, (w->width + edge - 1) / edge};
+    int64_t grain = TK_GRAIN / (edge * rows);
+    tk_parallel_ranges(w->rows / rows * t.bands, grain > 0 ? grain : 1, transpose_range, &t);
+}
+
+void tk_copy_strided(int dtype, int rank, const int64_t *dims, const void *src, const int64_t *src_strides, void *dst,
+                     const int64_t *dst_strides) {
+    tk_walk w;
+    if (!tk_walk_make(&w, rank, dims, 2, (const int64_t *const[]){src_strides, dst_strides})) return;
+    copy_context c = {src, dst, tk_element_size(dtype), false};
+    c.stream = tk_streams(w.rows * w.width * c.size);
+    bool is_transpose = w.rank >= 2 && tk_inner_stride(&w, 1) == 1 && tk_inner_stride(&w, 0) != 1
+        && w.strides[0][w.rank - 2] == 1 && w.width >= 4 && w.dims[w.rank - 2] >= 4;
+    if (is_transpose) transpose(&w, c);
+    else tk_walk_run(&w, copy_row, &c);
+    if (c.stream) tk_stream_fence();
+}
