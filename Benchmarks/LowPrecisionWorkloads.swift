@@ -58,8 +58,10 @@ extension Workloads {
             let length = ids.shape[1], d = Self.width, end = position + length
             var x = tokens(ids) + positions.weight.value[position..<end]
             for (i, block) in blocks.enumerated() {
-                let parts = block.attention.qkv(block.attentionNorm(x)).to(.float32).reshaped([1, length, 3, Self.heads, d / Self.heads])
-                    .permuted(2, 0, 3, 1, 4)
+                let parts = block.attention.qkv(block.attentionNorm(x)).to(.float32).reshaped([
+                    1, length, 3, Self.heads, d / Self.heads,
+                ])
+                .permuted(2, 0, 3, 1, 4)
                 keys[i][0..., 0..., position..<end] = parts[1]
                 values[i][0..., 0..., position..<end] = parts[2]
                 let mixed = scaledDotProductAttention(
@@ -79,7 +81,8 @@ extension Workloads {
             let model = Decoder(precision)
             let first = model(Tensor(integers: 0..<Decoder.vocabulary, shape: [1, prompt]), at: 0).argmax(axis: -1)
             return Timed(
-                shape: "prompt \(prompt) gen \(count) batch 1 KV cache", bytes: precision.weightBytes * Decoder.matrixCount * Double(count),
+                shape: "prompt \(prompt) gen \(count) batch 1 KV cache",
+                bytes: precision.weightBytes * Decoder.matrixCount * Double(count),
                 items: ("tokens", Double(count))
             ) {
                 var token = first
@@ -113,7 +116,8 @@ extension Workloads {
                 positions = Embedding(512, width, dtype: precision.dtype)
                 norm = LayerNorm(width, dtype: precision.dtype)
                 blocks = (0..<layers).map { _ in
-                    TransformerBlock(model: width, heads: heads, norm: .post, isCausal: false, approximation: .none, dtype: precision.dtype)
+                    TransformerBlock(
+                        model: width, heads: heads, norm: .post, isCausal: false, approximation: .none, dtype: precision.dtype)
                 }
                 super.init()
                 freeze()
