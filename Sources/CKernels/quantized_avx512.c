@@ -71,7 +71,12 @@ VNNI static inline __attribute__((always_inline)) void dynamic_kernel(const int 
                                                                       const tk_row_scale *row_scales) {
     __m512i sum[MR][2];
 #pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = _mm512_setzero_si512();
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = sum[i][1] = _mm512_setzero_si512();
+        // The lines of y come while the sums are made.
+        __builtin_prefetch(p->y + (row + i) * p->n + j, 1);
+        __builtin_prefetch(p->y + (row + i) * p->n + j + 16, 1);
+    }
 #pragma clang loop unroll_count(2)
     for (int64_t q = 0; q < quads; q++) {
         __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 64);

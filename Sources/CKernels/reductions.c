@@ -131,35 +131,45 @@ static void chunks_range(void *p, int64_t low, int64_t high) {
     }
 }
 
+/// acc [width] = x folded over `rows` rows, which are c->inner elements apart; acc is of the type of the results.
+static void fold(const reduce_context *c, const char *x, int64_t rows, int64_t width, char *acc) {
+    const tk_level *l = tk_current_level();
+    bool half = is_half(c->dtype);
+    int op = binary_of(c->op), dtype = half ? TK_F32 : c->dtype;
+    if (half) l->half_to_float(c->dtype, (const uint16_t *)x, (float *)acc, width);
+    else memcpy(acc, x, (size_t)(width * c->size));
+    for (int64_t r = 1; r < rows; r++) {
+        const char *xr = x + r * c->inner * c->size;
+        for (int64_t i = 0; i < width; i += half ? COLUMNS : width) {
+            float wide[COLUMNS];
+            const char *from = xr + i * c->size;
+            char *to = acc + i * c->out_size;
+            int64_t n = half && width - i > COLUMNS ? COLUMNS : width - i;
+            if (half) {
+                l->half_to_float(c->dtype, (const uint16_t *)from, wide, n);
+                from = (const char *)wide;
+            }
+            if (op == TK_ADD && dtype == TK_F32) l->add_rows((const float *)from, (float *)to, n);
+            else tk_binary_dense(op, dtype, to, 1, from, 1, to, n);
+        }
+    }
+}
+
 /// inner > 1: task = (outer, block of columns); rows are folded one after another, in groups of 64 (GROUP) whose results are
 /// then folded, which keeps f32 sums accurate.
 static void columns_range(void *p, int64_t low, int64_t high) {
     const reduce_context *c = p;
     int64_t blocks = (c->inner + COLUMNS - 1) / COLUMNS;
+    int dtype = is_half(c->dtype) ? TK_F32 : c->dtype;
     _Alignas(64) char group[COLUMNS * 16];
     for (int64_t t = low; t < high; t++) {
         int64_t o = t / blocks, start = t % blocks * COLUMNS;
         int64_t width = c->inner - start < COLUMNS ? c->inner - start : COLUMNS;
         const char *x = c->x + (o * c->n * c->inner + start) * c->size;
         char *out = c->out + (o * c->inner + start) * c->out_size;
-        int op = binary_of(c->op), dtype = is_half(c->dtype) ? TK_F32 : c->dtype;
-        const tk_level *l = tk_current_level();
         for (int64_t j = 0; j < c->n; j += GROUP) {
-            int64_t end = j + GROUP < c->n ? j + GROUP : c->n;
-            char *acc = j == 0 ? out : group;
-            if (is_half(c->dtype)) l->half_to_float(c->dtype, (const uint16_t *)x + j * c->inner, (float *)acc, width);
-            else memcpy(acc, x + j * c->inner * c->size, (size_t)(width * c->size));
-            for (int64_t r = j + 1; r < end; r++) {
-                const char *xr = x + r * c->inner * c->size;
-                float wide[COLUMNS];
-                if (is_half(c->dtype)) {
-                    l->half_to_float(c->dtype, (const uint16_t *)xr, wide, width);
-                    xr = (const char *)wide;
-                }
-                if (op == TK_ADD && dtype == TK_F32) l->add_rows((const float *)xr, (float *)acc, width);
-                else tk_binary_dense(op, dtype, acc, 1, xr, 1, acc, width);
-            }
-            if (j > 0) tk_binary_dense(op, dtype, out, 1, group, 1, out, width);
+            fold(c, x + j * c->inner * c->size, c->n - j < GROUP ? c->n - j : GROUP, width, j == 0 ? out : group);
+            if (j > 0) tk_binary_dense(binary_of(c->op), dtype, out, 1, group, 1, out, width);
         }
     }
 }
@@ -167,23 +177,17 @@ static void columns_range(void *p, int64_t low, int64_t high) {
 /// inner > 1, in long rows: task = (outer, group of 64 rows), read as they lie in memory; the groups are folded after.
 static void groups_range(void *p, int64_t low, int64_t high) {
     const reduce_context *c = p;
-    int op = binary_of(c->op);
     for (int64_t t = low; t < high; t++) {
-        int64_t o = t / c->chunks, first = t % c->chunks * GROUP, end = first + GROUP < c->n ? first + GROUP : c->n;
-        const char *x = c->x + o * c->n * c->inner * c->size;
-        char *acc = c->out + t * c->inner * c->size;
-        memcpy(acc, x + first * c->inner * c->size, (size_t)(c->inner * c->size));
-        for (int64_t r = first + 1; r < end; r++) {
-            const char *xr = x + r * c->inner * c->size;
-            if (op == TK_ADD && c->dtype == TK_F32) tk_current_level()->add_rows((const float *)xr, (float *)acc, c->inner);
-            else tk_binary_dense(op, c->dtype, acc, 1, xr, 1, acc, c->inner);
-        }
+        int64_t o = t / c->chunks, first = t % c->chunks * GROUP;
+        fold(c, c->x + (o * c->n + first) * c->inner * c->size, c->n - first < GROUP ? c->n - first : GROUP, c->inner,
+             c->out + t * c->inner * c->out_size);
     }
 }
 
 static void reduce_groups(reduce_context c, int64_t outer) {
     char *out = c.out;
-    int64_t row = c.inner * c.size;
+    int64_t row = c.inner * c.out_size;
+    int dtype = is_half(c.dtype) ? TK_F32 : c.dtype;
     c.chunks = (c.n + GROUP - 1) / GROUP;
     char *partial = tk_alloc((size_t)(outer * c.chunks * row));
     c.out = partial;
@@ -191,7 +195,7 @@ static void reduce_groups(reduce_context c, int64_t outer) {
     for (int64_t o = 0; o < outer; o++) {
         memcpy(out + o * row, partial + o * c.chunks * row, (size_t)row);
         for (int64_t g = 1; g < c.chunks; g++)
-            tk_binary_dense(binary_of(c.op), c.dtype, out + o * row, 1, partial + (o * c.chunks + g) * row, 1, out + o * row, c.inner);
+            tk_binary_dense(binary_of(c.op), dtype, out + o * row, 1, partial + (o * c.chunks + g) * row, 1, out + o * row, c.inner);
     }
     tk_free(partial, (size_t)(outer * c.chunks * row));
 }
@@ -206,7 +210,7 @@ void tk_reduce(int op, int dtype, const void *x, void *out, int64_t outer, int64
     char *result = c.out;
     if (n == 0) {
         for (int64_t i = 0; i < outer * inner; i++) row(op, wide, x, result + i * c.out_size, 0);
-    } else if (inner >= COLUMNS && n > GROUP && n * inner >= TK_GRAIN && !half) {
+    } else if (inner >= COLUMNS && n > GROUP && n * inner >= TK_GRAIN) {
         reduce_groups(c, outer);
     } else if (inner > 1) {
         int64_t each = n * COLUMNS, grain = TK_GRAIN / each;
