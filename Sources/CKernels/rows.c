@@ -148,7 +148,7 @@ static void cross_entropy_grad_range(void *p, int64_t low, int64_t high) {
             float *dx = (float *)c->y + r * c->cols;
             if (label == c->ignore) { memset(dx, 0, (size_t)(c->cols * 4)); continue; }
             float g = ((const float *)c->g)[r];
-            tk_current_level()->cross_entropy_grad_row(F32(x, r), ((const float *)c->lse)[r], g, (float)u, dx, c->cols);
+            tk_current_level()->cross_entropy_grad_row(F32(x, r), ((const float *)c->lse)[r], g, (float)u, dx, c->cols, c->rows * c->cols > 8 << 20);
             dx[label] -= g * (float)(1 - e);
         } else {
             double *dx = (double *)c->y + r * c->cols, g = ((const double *)c->g)[r], l = ((const double *)c->lse)[r];
