@@ -27,7 +27,7 @@ typedef struct {
     void (*softmax_row)(const float *x, float *y, int64_t n, int log);
     void (*softmax_grad_row)(const float *y, const float *g, float *dx, int64_t n, int log);
     float (*lse_row)(const float *x, int64_t n, float *sum);
-    void (*cross_entropy_grad_row)(const float *x, float lse, float g, float uniform, float *dx, int64_t n);
+    void (*cross_entropy_grad_row)(const float *x, float lse, float g, float uniform, float *dx, int64_t n, bool stream);
     void (*layer_norm_row)(const float *x, const float *w, const float *b, float *y, float *mean, float *rstd, int64_t n, float eps);
     void (*layer_norm_grad_row)(const float *x, const float *w, float mean, float rstd, const float *g, float *dx, float *dw, float *db, int64_t n);
     void (*rms_norm_row)(const float *x, const float *w, float *y, float *rstd, int64_t n, float eps);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "levels.h"
+#include "stream.h"
 
 static bool is_half(int dtype) { return dtype == TK_F16 || dtype == TK_BF16; }
 
@@ -157,7 +158,8 @@ static void cross_entropy_grad_range(void *p, int64_t low, int64_t high) {
         if (label == c->ignore) memset((char *)c->y + r * c->cols * size, 0, (size_t)(c->cols * size));
         else if (c->dtype != TK_F64) {
             float *dx = row_out(c, c->y, r, out), g = ((const float *)c->g)[r];
-            tk_current_level()->cross_entropy_grad_row(row_in(c, c->x, r, buffer), ((const float *)c->lse)[r], g, (float)u, dx, c->cols);
+            bool stream = c->dtype == TK_F32 && tk_streams(c->rows * c->cols * 4);
+            tk_current_level()->cross_entropy_grad_row(row_in(c, c->x, r, buffer), ((const float *)c->lse)[r], g, (float)u, dx, c->cols, stream);
             dx[label] -= g * (float)(1 - e);
             row_done(c, c->y, r, out);
         } else {
