@@ -42,7 +42,7 @@ let package = Package(
                 "Tapestry", "CKernels", "COpenBLAS", "CStream",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            path: "Benchmarks", exclude: ["RESULTS.md", "CStream"]),
+            path: "Benchmarks", exclude: ["RESULTS.md", "CStream", "compare.py"]),
         .target(name: "CStream", path: "Benchmarks/CStream"),
         .target(
             name: "ConformanceSuite",

@@ -19,6 +19,12 @@ struct Benchmarks: ParsableCommand {
     var json: String?
     @Option(help: "Seconds of samples per workload.")
     var budget = 1.0
+    @Flag(help: "Instead of timing, show what the operations of one call cost, after a few calls.")
+    var profile = false
+    @Option(help: "With --profile, also write the calls as a Chrome trace to this file.")
+    var trace: String?
+    @Flag(help: "Instead, tables of time against size and threads, and of what recomputation saves.")
+    var scaling = false
     @Option(help: "Threads; by default as the library chooses.")
     var threads: Int?
 
@@ -40,8 +46,21 @@ struct Benchmarks: ParsableCommand {
         }
         if let threads { Configuration.threadCount = threads }
         print(Tapestry.configuration)
-        let stopwatch = Stopwatch(budget: budget, threads: Configuration.threadCount)
-        print(Self.row("name", "median", "rate", "", "reference", "ratio"))
+        if profile {
+            for workload in chosen { try show(workload) }
+            return
+        }
+        let peaks = MachinePeaks.measured
+        print(
+            String(
+                format: "bounds: %.0f GFLOP/s (float32 multiply-adds), %.1f GB/s (triad)", peaks.flopsPerSecond / 1e9,
+                peaks.bytesPerSecond / 1e9))
+        let stopwatch = Stopwatch(budget: budget, threads: Configuration.threadCount, peaks: peaks)
+        if scaling {
+            Scaling.run(stopwatch: stopwatch)
+            return
+        }
+        print(Self.row("name", "median", "rate", "", "bound", "MB", "reference", "ratio"))
         var results: [Measurement] = []
         for workload in chosen {
             let m = try stopwatch.measure(workload)
@@ -52,16 +71,28 @@ struct Benchmarks: ParsableCommand {
         if let json { try write(results, json) }
     }
 
+    private func show(_ workload: Workload) throws {
+        let timed = try workload.setUp()
+        for _ in 0..<3 { timed.call() }
+        let profile = Profiler.record { timed.call() }
+        print("\n\(workload.name) \(workload.dtype): \(profile)\n")
+        print(profile.table(by: .shapes, limit: 25))
+        if let trace { try profile.writeChromeTrace(to: trace) }
+    }
+
     private func write(_ results: [Measurement], _ path: String) throws {
         struct Report: Encodable {
             let configuration: String
             let date: String
+            let peakGflops, peakGigabytesPerSecond: Double
             let measurements: [Measurement]
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         let report = Report(
-            configuration: "\(Tapestry.configuration)", date: ISO8601DateFormatter().string(from: Date()), measurements: results)
+            configuration: "\(Tapestry.configuration)", date: ISO8601DateFormatter().string(from: Date()),
+            peakGflops: MachinePeaks.measured.flopsPerSecond / 1e9,
+            peakGigabytesPerSecond: MachinePeaks.measured.bytesPerSecond / 1e9, measurements: results)
         try encoder.encode(report).write(to: URL(fileURLWithPath: path), options: .atomic)
     }
 
@@ -75,18 +106,22 @@ struct Benchmarks: ParsableCommand {
         let items = m.itemsPerSecond.map { String(format: "%.0f ", $0) + m.unit! + "/s" } ?? ""
         return row(
             m.dtype == "f32" ? m.name : "\(m.name) \(m.dtype)", time(m.medianSeconds), rate, items,
+            m.shareOfBound.map { String(format: "%.2f", $0) } ?? "", m.peakMegabytes.map { String(format: "%.0f", $0) } ?? "",
             m.reference.map { "\($0) \(time(m.referenceSeconds!))" } ?? "",
             m.ratio.map { String(format: "%.2f", $0) } ?? "")
     }
 
     private static func row(
-        _ name: String, _ median: String, _ rate: String, _ items: String, _ reference: String, _ ratio: String
+        _ name: String, _ median: String, _ rate: String, _ items: String, _ bound: String, _ memory: String, _ reference: String,
+        _ ratio: String
     )
         -> String
     {
         func pad(_ s: String, _ n: Int) -> String { s + String(repeating: " ", count: max(n - s.count, 1)) }
         func right(_ s: String, _ n: Int) -> String { String(repeating: " ", count: max(n - s.count, 0)) + s }
-        let line = pad(name, 34) + right(median, 11) + right(rate, 16) + right(items, 18) + "  " + pad(reference, 26) + ratio
+        let line =
+            pad(name, 34) + right(median, 11) + right(rate, 16) + right(items, 18) + right(bound, 7) + right(memory, 7) + "  "
+            + pad(reference, 24) + ratio
         return line.replacingOccurrences(of: " +$", with: "", options: .regularExpression)
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Tapestry
 
 /// Something to time, on the main thread. Names, shapes and counting of the work are those of the PyTorch script the project compares with.
 struct Workload: @unchecked Sendable {
@@ -60,12 +61,17 @@ struct Measurement: Encodable {
     var referenceSeconds: Double?
     /// The reference's time over ours: above 1 is faster than the reference.
     var ratio: Double?
+    /// The least time that the machine's peaks allow over the time it took; work within the caches can exceed 1.
+    var shareOfBound: Double?
+    /// The most bytes the library held at once, inputs included.
+    var peakMegabytes: Double?
 }
 
 /// Times calls: a warm-up of 0.3 s, then samples until the budget is used, at least five.
 struct Stopwatch {
     var budget: Double
     var threads: Int
+    var peaks: MachinePeaks
 
     private static func now() -> Double {
         var t = timespec()
@@ -91,7 +97,14 @@ struct Stopwatch {
         return list
     }
 
+    /// The median time of one call, after a warm-up.
+    func median(of call: () -> Void) -> Double {
+        warmUp(call, 1)
+        return Self.median(samples(call, 1, budget))
+    }
+
     func measure(_ workload: Workload) throws -> Measurement {
+        MemoryStatistics.resetPeak()
         let timed = try workload.setUp()
         warmUp(timed.call, timed.inner)
         var own: [Double] = []
@@ -115,6 +128,10 @@ struct Stopwatch {
             name: workload.name, group: workload.group, dtype: workload.dtype, shape: timed.shape, threads: threads,
             medianSeconds: median,
             minimumSeconds: own.min()!, samples: own.count)
+        result.peakMegabytes = Double(MemoryStatistics.current.peakBytesInUse) / 1e6
+        if timed.flops > 0 || timed.bytes > 0 {
+            result.shareOfBound = max(timed.flops / peaks.flopsPerSecond, timed.bytes / peaks.bytesPerSecond) / median
+        }
         if timed.flops > 0 { result.gflops = timed.flops / median / 1e9 }
         if timed.bytes > 0 { result.gigabytesPerSecond = timed.bytes / median / 1e9 }
         if let items = timed.items {

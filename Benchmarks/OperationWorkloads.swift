@@ -3,7 +3,7 @@ import Tapestry
 enum Workloads {
     static let all: [Workload] =
         overhead + elementwise + reductions + copies + products + attention + convolutions + optimizers
-        + selection + models + lowPrecision
+        + selection + linearAlgebra + [words] + models + vision + lowPrecision + inference
 
     static func normal(_ shape: Int..., grad: Bool = false) -> Tensor { normal(shape, grad: grad) }
 
@@ -230,27 +230,6 @@ enum Workloads {
                 return Timed(shape: "x(1024,768) W(3072,768) b gelu", flops: 6 * 1024 * 768 * 3072) {
                     clear(x, w, b)
                     gelu(linear(x, w, b)).backward(gradient: g)
-                }
-            },
-        ]
-    }
-
-    static let attention: [Workload] = [256, 1024, 2048, 4096].flatMap { s -> [Workload] in
-        let flops = 4 * Double(s * s) * 64 * 12 / 2
-        return [
-            Workload("attn", "attn_sdpa_S\(s)_fwd") {
-                let q = normal(1, 12, s, 64), k = normal(1, 12, s, 64), v = normal(1, 12, s, 64)
-                return Timed(shape: "B1 H12 D64 S\(s) causal", flops: flops) {
-                    use(scaledDotProductAttention(q, k, v, causal: true))
-                }
-            },
-            Workload("attn", "attn_sdpa_S\(s)_fwdbwd") {
-                let q = normal(1, 12, s, 64, grad: true), k = normal(1, 12, s, 64, grad: true),
-                    v = normal(1, 12, s, 64, grad: true)
-                let g = normal(1, 12, s, 64)
-                return Timed(shape: "B1 H12 D64 S\(s) causal", flops: 3.5 * flops) {
-                    clear(q, k, v)
-                    scaledDotProductAttention(q, k, v, causal: true).backward(gradient: g)
                 }
             },
         ]

@@ -158,14 +158,23 @@ static void forward_task(void *context, int64_t task) {
 
 void tk_conv(int dtype, const tk_conv_shape *s, const void *x, const void *weight, const void *bias, void *y) {
     run r = make_run(dtype, s);
+    bool has_avx512 = dtype == TK_F32 && tk_isa_level() == 2;
     if (s->batch * s->groups * s->outputs * r.places == 0) return;
+#if defined(__x86_64__)
+    if (has_avx512 && tk_conv_is_depthwise(s)) {
+        tk_conv_depthwise(s, x, weight, false, bias, y);
+        return;
+    }
+#endif
     if (is_direct(dtype, s)) {
         tk_conv_direct(dtype, s, (const int64_t[]){1, 1, 1}, x, weight, bias, y);
         return;
     }
 #if defined(__x86_64__)
-    if (dtype == TK_F32 && tk_isa_level() == 2 && r.rows > 0) {
-        tk_conv_avx512(s, x, weight, bias, y);
+    if (has_avx512 && r.rows > 0) {
+        if (tk_conv_is_winograd(s)) tk_conv_winograd(s, x, weight, false, bias, y);
+        else if (tk_conv_is_planes(s)) tk_conv_planes(s, x, weight, bias, y);
+        else tk_conv_avx512(s, x, weight, bias, y);
         return;
     }
 #endif
@@ -177,16 +186,22 @@ void tk_conv(int dtype, const tk_conv_shape *s, const void *x, const void *weigh
 
 // ---- gradient of the input ----
 
+#define REVERSE(T)                                                                                        \
+    {                                                                                                     \
+        T *to = (T *)result;                                                                              \
+        for (int64_t g = 0; g < s->groups; g++)                                                           \
+            for (int64_t c = 0; c < s->inputs; c++)                                                       \
+                for (int64_t o = 0; o < s->outputs; o++)                                                  \
+                    for (int64_t t = volume - 1; t >= 0; t--)                                             \
+                        *to++ = ((const T *)w)[((g * s->outputs + o) * s->inputs + c) * volume + t];      \
+    }
 // The weight with taps reversed and channels exchanged: [groups · inputs, outputs, kernel reversed].
 static char *reversed_weight(int64_t size, const tk_conv_shape *s, const char *w, size_t *bytes) {
     int64_t volume = conv_volume(s->kernel), rows = conv_taps(s);
     *bytes = (size_t)(s->groups * s->outputs * rows * size);
-    char *result = tk_alloc(*bytes), *to = result;
-    for (int64_t g = 0; g < s->groups; g++)
-        for (int64_t c = 0; c < s->inputs; c++)
-            for (int64_t o = 0; o < s->outputs; o++)
-                for (int64_t t = volume - 1; t >= 0; t--, to += size)
-                    memcpy(to, w + (((g * s->outputs + o) * s->inputs + c) * volume + t) * size, (size_t)size);
+    char *result = tk_alloc(*bytes);
+    if (size == 4) REVERSE(uint32_t)
+    else REVERSE(uint64_t)
     return result;
 }
 
@@ -225,8 +240,6 @@ void tk_conv_grad_input(int dtype, const tk_conv_shape *s, const void *g, const 
     bool fused = dtype == TK_F32 && tk_isa_level() == 2 && dense;
     if (direct || fused) {
         // A convolution of g with the reversed taps.
-        size_t bytes;
-        char *w = reversed_weight(r.size, s, weight, &bytes);
         tk_conv_shape back = *s;
         back.inputs = s->outputs;
         back.outputs = s->inputs;
@@ -236,8 +249,21 @@ void tk_conv_grad_input(int dtype, const tk_conv_shape *s, const void *g, const 
             back.stride[i] = 1;
             back.pad[i] = s->dilation[i] * (s->kernel[i] - 1) - s->pad[i];
         }
+#if defined(__x86_64__)
+        if (fused && tk_conv_is_depthwise(&back)) {
+            tk_conv_depthwise(&back, g, weight, true, 0, dx);
+            return;
+        }
+        if (fused && !direct && tk_conv_is_winograd(&back)) {
+            tk_conv_winograd(&back, g, weight, true, 0, dx);
+            return;
+        }
+#endif
+        size_t bytes;
+        char *w = reversed_weight(r.size, s, weight, &bytes);
         if (direct) tk_conv_direct(dtype, &back, s->stride, g, w, 0, dx);
 #if defined(__x86_64__)
+        else if (tk_conv_is_planes(&back)) tk_conv_planes(&back, g, (const float *)w, 0, dx);
         else tk_conv_avx512(&back, g, (const float *)w, 0, dx);
 #endif
         tk_free(w, bytes);
@@ -290,7 +316,16 @@ void tk_conv_grad_weight(int dtype, const tk_conv_shape *s, const void *x, const
     int64_t total = s->groups * s->outputs * r.rows;
     if (total == 0) return;
     if (s->batch * r.places == 0) { memset(dweight, 0, (size_t)(total * r.size)); return; }
-    if (is_direct(dtype, s)) { tk_conv_direct_grad_weight(dtype, s, x, g, dweight); return; }
+    bool direct = is_direct(dtype, s);
+#if defined(__x86_64__)
+    if (dtype == TK_F32 && tk_isa_level() == 2) {
+        if (tk_conv_is_depthwise(s)) { tk_conv_depthwise_grad_weight(s, x, g, dweight); return; }
+        if (!direct && tk_conv_is_winograd_grad_weight(s)) { tk_conv_winograd_grad_weight(s, x, g, dweight); return; }
+        if (!direct && tk_conv_is_planes_grad_weight(s)) { tk_conv_planes_grad_weight(s, x, g, dweight); return; }
+        if (!direct && tk_conv_is_wide_grad_weight(s)) { tk_conv_wide_grad_weight(s, x, g, dweight); return; }
+    }
+#endif
+    if (direct) { tk_conv_direct_grad_weight(dtype, s, x, g, dweight); return; }
     r.x = x, r.w = g;
     // Sums of up to 2048 places: longer ones of small results are BLAS's, which is slower here.
     r.chunk = conv_least(chunk_size(r.rows, r.places, 1 << 20), 2048);

@@ -23,4 +23,27 @@ void tk_conv_direct_grad_weight(int dtype, const tk_conv_shape *s, const void *x
 /// float32 with AVX-512: the columns are made panel by panel, as the kernel of the matrix product reads them.
 void tk_conv_avx512(const tk_conv_shape *s, const float *x, const float *w, const float *bias, float *y);
 
+/// float32 with AVX-512, depthwise 3 × 3 windows one place apart: swept in registers. `transposed`: the taps are reversed.
+bool tk_conv_is_depthwise(const tk_conv_shape *s);
+void tk_conv_depthwise(const tk_conv_shape *s, const float *x, const float *w, bool transposed, const float *bias, float *y);
+void tk_conv_depthwise_grad_weight(const tk_conv_shape *s, const float *x, const float *g, float *dw);
+
+/// float32 with AVX-512, few taps of all inputs together: by planes in which every tap reads places that follow each other.
+bool tk_conv_is_planes(const tk_conv_shape *s);
+void tk_conv_planes(const tk_conv_shape *s, const float *x, const float *w, const float *bias, float *y);
+bool tk_conv_is_planes_grad_weight(const tk_conv_shape *s);
+void tk_conv_planes_grad_weight(const tk_conv_shape *s, const float *x, const float *g, float *dw);
+
+/// float32 with AVX-512, many taps: the same without vectors of sums.
+bool tk_conv_is_wide_grad_weight(const tk_conv_shape *s);
+void tk_conv_wide_grad_weight(const tk_conv_shape *s, const float *x, const float *g, float *dw);
+
+/// float32 with AVX-512, 3 × 3 windows one place apart: by Winograd's tiles. The weight is [outputs, inputs, 9] per group, or, `transposed`,
+/// [inputs, outputs, 9] with its taps reversed.
+bool tk_conv_is_winograd(const tk_conv_shape *s);
+void tk_conv_winograd(const tk_conv_shape *s, const float *x, const float *w, bool transposed, const float *bias, float *y);
+/// Whether enough tiles share the transform of the weight's gradient.
+bool tk_conv_is_winograd_grad_weight(const tk_conv_shape *s);
+void tk_conv_winograd_grad_weight(const tk_conv_shape *s, const float *x, const float *g, float *dw);
+
 #endif

@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "gemm_avx512.h"
+#include "transpose_avx512.h"
 
-#define AVX512 __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi,bmi2")))
-#define INLINE AVX512 static inline __attribute__((always_inline))
 
 // Rows of the columns per block, panels per task.
 enum { BLOCK = 512, PANELS = 4, WIDE = TK_TILE_COLUMNS };

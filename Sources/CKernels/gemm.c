@@ -109,6 +109,17 @@ static void one_avx512(void *context, int64_t matrix) {
     tk_sgemm_avx512(&g, p->batch == 1 && work > 64.0 * 64 * 64);
 }
 
+// A matrix by rows with a vector; false if this product is none.
+static bool multiply_vector_avx512(const product *p) {
+    bool row = p->m == 1 && p->transpose_b, column = p->n == 1 && !p->transpose_a && (p->transpose_b || p->ldb == 1 || p->k == 1);
+    if (p->batch != 1 || p->plain || p->k < 16 || !(row || column)) return false;
+    bool parallel = (double)p->m * (double)p->n * (double)p->k > 65536;
+    if (row && !(p->transpose_a && p->lda != 1)) tk_sgemv_avx512(p->b, p->ldb, p->n, p->k, p->a, p->c, 1, p->bias, p->accumulate, parallel);
+    else if (column && !p->bias) tk_sgemv_avx512(p->a, p->lda, p->m, p->k, p->b, p->c, p->ldc, NULL, p->accumulate, parallel);
+    else return false;
+    return true;
+}
+
 // By our own kernels where they beat OpenBLAS's; false if not.
 static bool multiply_avx512(const product *p) {
     double work = (double)p->m * (double)p->n * (double)p->k;
@@ -139,7 +150,7 @@ void tk_gemm(int dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n
     // What BLAS cannot express (its sizes are 32-bit) is computed by plain loops.
     p.plain = p.lda > INT_MAX || p.ldb > INT_MAX || p.ldc > INT_MAX || k > INT_MAX || p.lda < a_columns || p.ldb < b_columns || p.ldc < n;
 #if defined(__x86_64__)
-    if (dtype == TK_F32 && tk_isa_level() == 2 && multiply_avx512(&p)) return;
+    if (dtype == TK_F32 && tk_isa_level() == 2 && (multiply_avx512(&p) || multiply_vector_avx512(&p))) return;
 #endif
     tk_prepare_blas();
     if (m == 1 || n == 1) {

@@ -244,6 +244,10 @@ void tk_pack_tile_rows(const float *a, int64_t lda, int64_t k, int64_t rows, flo
     pack_a_panel(a, lda, false, k, rows, out);
 }
 
+void tk_pack_transposed(const float *x, int64_t ld, int64_t lines, int64_t k, float *out, int64_t stride) {
+    pack_transposed(x, ld * 4, lines, k * 4, out, stride);
+}
+
 void tk_multiply_tile(int64_t rows, int64_t k, const float *a, const float *b, float *c, int64_t ldc, int64_t width, bool add) {
     kernels[rows](k, a, b, c, ldc, width, add ? ADD : WRITE, 0);
 }

@@ -4,6 +4,15 @@
 
 #include "windows.h"
 
+// The loops for rows of n outputs: vectors that short rows fill.
+static const tk_windows *loops_for(int64_t n) {
+    const tk_windows *level = tk_current_windows();
+#if defined(__x86_64__)
+    if (level == &tk_windows_avx512 && n < 16) return n < 8 ? &tk_windows_baseline : &tk_windows_avx2;
+#endif
+    return level;
+}
+
 typedef struct {
     int dtype;
     const tk_pool_axis *axes;
@@ -33,7 +42,7 @@ typedef struct {
 static void pool_rows(void *context, int64_t low, int64_t high) {
     const pooling *p = context;
     const tk_pool_axis *a = p->axes;
-    const tk_windows *level = tk_current_windows();
+    const tk_windows *level = loops_for(p->last - p->first);
     int64_t size = tk_element_size(p->dtype), plane = a[0].in * a[1].in * a[2].in;
     int64_t *offsets = tk_alloc((size_t)p->window * 8);
     for (int64_t row = low; row < high; row++) {
@@ -140,7 +149,7 @@ typedef struct { int dtype; int64_t height, width, out_height, out_width; const 
 // Two rows of dx per row of g, and what no window covers.
 static void pair_rows(void *context, int64_t low, int64_t high) {
     const pairs *m = context;
-    const tk_windows *level = tk_current_windows();
+    const tk_windows *level = loops_for(m->out_width);
     int64_t size = tk_element_size(m->dtype), row = m->width * size, n = m->out_width, covered = 2 * n * size;
     for (int64_t r = low; r < high; r++) {
         int64_t i = r % m->out_height;

@@ -57,6 +57,9 @@ public final class GPT: Module {
     /// Applied to the last block's output, before the head.
     public let finalNorm: LayerNorm
 
+    /// What makes the logits in place of the tied embeddings, if anything: `[..., width]` to `[..., vocabulary]`. For quantised copies of them.
+    public var outputHead: (any Layer)?
+
     /// Weights start normal with deviation 0.02, projections into the residual stream with 0.02 / √(2 layers), biases 0, as GPT-2's.
     public init(_ configuration: Configuration, generator: RandomGenerator = .default) {
         if let problem = configuration.problem { fail("GPT", problem) }
@@ -84,15 +87,40 @@ public final class GPT: Module {
 
     /// Logits of the next token at every position: `ids [batch, sequence]` gives `[batch, sequence, vocabulary]`.
     public func callAsFunction(_ ids: Tensor) -> Tensor {
+        var x = embedded(ids, at: 0)
+        for block in blocks { x = block(x) }
+        return head(x)
+    }
+
+    /// Logits after `ids [batch, new]`, which follow the positions in `cache` and join it: `[batch, new, vocabulary]`, or
+    /// `[batch, 1, vocabulary]` for the last position alone. Without gradients.
+    public func callAsFunction(_ ids: Tensor, cache: inout KVCache, lastOnly: Bool = false) -> Tensor {
+        if cache.layers.count != blocks.count {
+            fail("GPT", "a cache of \(cache.layers.count) layers does not fit \(blocks.count) blocks; see makeCache()")
+        }
+        return withoutGrad {
+            var x = embedded(ids, at: cache.length)
+            for (index, block) in blocks.enumerated() { x = block(x, cache: &cache.layers[index]) }
+            return head(lastOnly ? x.narrowed(axis: 1, start: x.shape[1] - 1, length: 1) : x)
+        }
+    }
+
+    /// An empty cache for this model. With a `capacity` the room is taken at once; the context is enough for any sequence.
+    public func makeCache(capacity: Int? = nil) -> KVCache { KVCache(layers: blocks.count, capacity: capacity) }
+
+    private func embedded(_ ids: Tensor, at start: Int) -> Tensor {
         if ids.rank != 2 { fail("GPT", "needs ids [batch, sequence], not \(ids.shape)") }
         let length = ids.shape[1]
-        if length > configuration.context {
-            fail("GPT", "\(length) tokens do not fit the context of \(configuration.context); crop the sequence")
+        if start + length > configuration.context {
+            fail("GPT", "\(start + length) tokens do not fit the context of \(configuration.context); crop the sequence")
         }
-        let positions = positionEmbedding.weight.value.narrowed(axis: 0, start: 0, length: length)
-        var x = dropout(tokenEmbedding(ids) + positions)
-        for block in blocks { x = block(x) }
-        return linear(finalNorm(x), tokenEmbedding.weight.value)
+        let positions = positionEmbedding.weight.value.narrowed(axis: 0, start: start, length: length)
+        return dropout(tokenEmbedding(ids) + positions)
+    }
+
+    private func head(_ x: Tensor) -> Tensor {
+        let normed = finalNorm(x)
+        return outputHead.map { $0(normed) } ?? linear(normed, tokenEmbedding.weight.value)
     }
 
     /// The mean cross-entropy in nats of `targets [batch, sequence]`, the tokens that follow `ids`.
@@ -112,9 +140,12 @@ public final class GPT: Module {
         defer { train(wasTraining) }
         var tokens = prompt
         withoutGrad {
+            var cache = makeCache()
             for _ in 0..<count {
-                let window = Array(tokens.suffix(configuration.context))
-                let logits = self(Tensor(window, shape: [1, window.count]))[0, -1]
+                // Beyond the context every position moves, so nothing that was computed for one can be kept.
+                if tokens.count > configuration.context { cache = makeCache() }
+                let window = tokens.suffix(configuration.context).dropFirst(cache.length)
+                let logits = self(Tensor(Array(window), shape: [1, window.count]), cache: &cache, lastOnly: true)[0, 0]
                 let next = sample(logits, temperature, topK, generator)
                 tokens.append(next)
                 emit(next)

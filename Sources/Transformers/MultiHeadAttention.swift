@@ -34,16 +34,31 @@ public final class MultiHeadAttention: Module, Layer {
     /// Attention of every position of `x` to the others: `[batch, sequence, model]` to the same shape.
     public func callAsFunction(_ x: Tensor) -> Tensor { self(x, mask: nil) }
 
+    /// Attention of the positions that follow those in `cache`, `[batch, new, model]`, to these and to themselves. Their keys and
+    /// values join the cache.
+    public func callAsFunction(_ x: Tensor, cache: inout KVCache.Layer) -> Tensor {
+        let parts = queriesKeysValues(x)
+        cache.append(parts[1], parts[2])
+        // One query sees everything, whether causal or not.
+        return joined(
+            scaledDotProductAttention(parts[0], cache.keys!, cache.values!, causal: isCausal && x.shape[1] > 1), like: x)
+    }
+
     /// - Parameter mask: broadcasts to `[batch, heads, sequence, sequence]`; true, or an added number, says what is seen.
     public func callAsFunction(_ x: Tensor, mask: Tensor?) -> Tensor {
+        let parts = queriesKeysValues(x)
+        return joined(scaledDotProductAttention(parts[0], parts[1], parts[2], mask: mask, causal: isCausal), like: x)
+    }
+
+    /// `[batch, length, model]` to three times `[batch, heads, length, dim]`, views of one product.
+    private func queriesKeysValues(_ x: Tensor) -> [Tensor] {
         if x.rank != 3 { fail("MultiHeadAttention", "needs [batch, sequence, model], not \(x.shape)") }
-        let batch = x.shape[0], length = x.shape[1], model = x.shape[2]
-        // [batch, length, 3, heads, dim] -> three times [batch, heads, length, dim], all views
-        let parts = qkv(x).split(sizes: [model, model, model], axis: -1).map {
-            $0.splitHeads(heads)
-        }
-        let mixed = scaledDotProductAttention(parts[0], parts[1], parts[2], mask: mask, causal: isCausal)
-        return dropout(output(mixed.permuted(0, 2, 1, 3).reshaped([batch, length, model])))
+        let model = x.shape[2]
+        return qkv(x).split(sizes: [model, model, model], axis: -1).map { $0.splitHeads(heads) }
+    }
+
+    private func joined(_ mixed: Tensor, like x: Tensor) -> Tensor {
+        dropout(output(mixed.permuted(0, 2, 1, 3).reshaped(x.shape)))
     }
 }
 

@@ -45,7 +45,7 @@ public struct MultiheadAttentionWeights: Sendable {
 ///
 /// - `query [batch, length, ...]`, `key` and `value` `[batch, keys, ...]`, all perhaps without the batch.
 /// - `keyPaddingMask [batch, keys]` and `mask [length, keys]` or `[batch · heads, length, keys]`: as in PyTorch, TRUE HIDES, and
-///   floats are added. (``scaledDotProductAttention(_:_:_:mask:causal:alignment:scale:dropout:generator:)`` has it the other way
+///   floats are added. (``scaledDotProductAttention(_:_:_:mask:causal:alignment:window:softCap:alibiSlopes:scale:dropout:generator:)`` has it the other way
 ///   round.) A query that sees nothing gives 0 before the output projection.
 /// - `isCausal`: query `i` sees keys up to `i`.
 /// - `addZeroAttention`: one more key and value of zeros, which all see, as they do ``MultiheadAttentionWeights/keyBias``.

@@ -63,13 +63,18 @@ public final class TransformerBlock: Module, Layer {
     }
 
     /// `pre`: y = x + attention(norm(x)), y + feedForward(norm(y)). `post`: y = norm(x + attention(x)), norm(y + feedForward(y)).
-    public func callAsFunction(_ x: Tensor) -> Tensor {
+    public func callAsFunction(_ x: Tensor) -> Tensor { body(x) { attention($0) } }
+
+    /// The same for positions that follow those in `cache`, which they join.
+    public func callAsFunction(_ x: Tensor, cache: inout KVCache.Layer) -> Tensor { body(x) { attention($0, cache: &cache) } }
+
+    private func body(_ x: Tensor, _ attend: (Tensor) -> Tensor) -> Tensor {
         switch norm {
         case .pre:
-            let y = x + attention(attentionNorm(x))
+            let y = x + attend(attentionNorm(x))
             return y + feedForward(feedForwardNorm(y))
         case .post:
-            let y = attentionNorm(x + attention(x))
+            let y = attentionNorm(x + attend(x))
             return feedForwardNorm(y + feedForward(y))
         }
     }

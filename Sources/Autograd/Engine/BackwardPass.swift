@@ -98,7 +98,11 @@ struct BackwardPass {
                 if case .accumulate = goal, let g = gradients[slot].take() { leaf.accumulate(g) }
                 continue
             }
-            propagate(node, slot, needed, detectsAnomalies)
+            if Profiler.isRecording {
+                Profiler.scope(node.name) { propagate(node, slot, needed, detectsAnomalies) }
+            } else {
+                propagate(node, slot, needed, detectsAnomalies)
+            }
             if !retainGraph { node.release() }
         }
         return captured

@@ -35,6 +35,16 @@ int tk_set_isa_level(int level);
 /// Outputs of at least so many bytes are stored past the caches. Returns the limit before.
 int64_t tk_set_stream_bytes(int64_t bytes);
 
+// ---- profiling: profiling.c, peaks.c ----
+extern _Atomic int tk_profiling_flag;
+/// Whether the calls of the backend are timed.
+static inline bool tk_profiling(void) { return __builtin_expect(__c11_atomic_load(&tk_profiling_flag, __ATOMIC_RELAXED), 0); }
+void tk_set_profiling(bool on);
+/// A clock that never goes back.
+uint64_t tk_nanoseconds(void);
+/// The best f32 multiply-adds (counted as two) and memory traffic per second of all threads, measured in some 100 ms.
+void tk_measure_peaks(double *flops, double *bytes);
+
 // ---- thread pool: pool.c ----
 /// Number of threads the pool uses, the caller included.
 int tk_thread_count(void);
@@ -275,24 +285,36 @@ void tk_gemm_int64(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int
                    int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
                    int64_t batch, bool accumulate, const void *bias);
 
-// ---- attention over OpenBLAS: attention.c. f32 and f64 ----
-// q [batch, heads, q_len, dim], k and v [batch, kv_heads, kv_len, dim], given by strides for batch, head and position (dim is dense),
-// so that the packed output of one projection needs no copy. Query i sees keys j <= i + kv_len - q_len when causal.
+// ---- attention: attention.c and attention_avx512*.c. f32, f64, f16 and bf16 ----
+// q [batch, heads, q_len, dim], k [batch, kv_heads, kv_len, dim], v [batch, kv_heads, kv_len, value_dim], given by strides for batch,
+// head and position (the last axis is dense), so that the packed output of one projection needs no copy.
 // heads is a multiple of kv_heads (grouped-query attention).
 typedef struct { int64_t batch, head, position; } tk_attention_strides;
 typedef struct {
-    int64_t batch, heads, kv_heads, q_len, kv_len, dim;
-    tk_attention_strides q, k, v, out;              // gradients use the strides of what they belong to, except where noted
+    int64_t batch, heads, kv_heads, q_len, kv_len, dim, value_dim;
+    tk_attention_strides q, k, v, out;
     double scale;
-    bool causal;
+    int64_t position;           // of the first query among the keys
+    bool causal;                // no key after the query's position is seen
+    int64_t window;             // above 0: only keys at a distance below it are seen
+    double soft_cap;            // above 0: scores x become cap tanh(x / cap)
+    const double *slopes;       // NULL, or [heads]: slope · distance is subtracted (ALiBi)
+    const void *mask;           // NULL, or bools (true: seen), or numbers to add: double for f64, else float
+    bool mask_adds;
+    int64_t mask_strides[4];    // batch, head, query, key; the last is 0 or 1
+    double dropout;             // the probability of a weight to become 0, the others growing
+    uint64_t seed, offset;      // which weights: a position of a stream of random.c
 } tk_attention_shape;
-/// lse [batch, heads, q_len] is kept for the gradient. Memory beyond the outputs is linear in kv_len. A row that sees no key gives 0.
+/// out = softmax(scores) v. lse [batch, heads, q_len], double for f64, else float, is kept for the gradient. Memory beyond the outputs
+/// is linear in the lengths. A row that sees no key gives 0.
 void tk_attention(int dtype, const tk_attention_shape *s, const void *q, const void *k, const void *v, void *out, void *lse);
-/// dq, dk, dv are dense [batch, heads or kv_heads, length, dim]-shaped buffers addressed with dq_strides, dk_strides, dv_strides.
+/// The gradients of q, k and v, addressed with dq_strides, dk_strides, dv_strides; `out` and `lse` as `tk_attention` gave them.
 void tk_attention_grad(int dtype, const tk_attention_shape *s, const void *q, const void *k, const void *v, const void *out,
                        const void *lse, const void *dout, tk_attention_strides dout_strides, void *dq,
                        tk_attention_strides dq_strides, void *dk, tk_attention_strides dk_strides, void *dv,
                        tk_attention_strides dv_strides);
+/// Which weights the dropout of `s` keeps: dense [batch, heads, q_len, kv_len].
+void tk_attention_kept(const tk_attention_shape *s, bool *kept);
 
 // ---- convolution: conv.c. f32, f64 and i64 (wrapping) ----
 /// Sizes of a convolution over up to three axes (leading axes 1 where there are fewer). Input [batch, groups · inputs, in...],

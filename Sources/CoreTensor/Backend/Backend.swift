@@ -124,6 +124,8 @@ public protocol Backend: AnyObject, Sendable {
     func attentionGrad(
         _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, out: RawTensor, lse: RawTensor, _ g: RawTensor, dq: RawTensor,
         dk: RawTensor, dv: RawTensor, _ plan: AttentionPlan)
+    /// Which weights `plan`'s dropout keeps: dense bools `[batch, heads, queries, keys]`.
+    func attentionKept(_ out: RawTensor, _ plan: AttentionPlan)
 
     // MARK: Random numbers (Philox4x32-10)
     /// Uniform on `low ..< high`. Key `seed`, counters from `offset`: one serves 4 elements (2 of 8 bytes).

@@ -104,39 +104,6 @@ extension CPUBackend {
             Int64(plan.n), Int64(plan.strideC), Int64(plan.batch), plan.accumulate, bias?.pointer)
     }
 
-    private func strides(_ x: RawTensor) -> tk_attention_strides {
-        let s = x.layout.strides
-        return tk_attention_strides(batch: Int64(s[0]), head: Int64(s[1]), position: Int64(s[2]))
-    }
-
-    private func shape(
-        _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, _ plan: AttentionPlan
-    ) -> tk_attention_shape {
-        tk_attention_shape(
-            batch: Int64(q.shape[0]), heads: Int64(q.shape[1]), kv_heads: Int64(k.shape[1]), q_len: Int64(q.shape[2]),
-            kv_len: Int64(k.shape[2]), dim: Int64(q.shape[3]), q: strides(q), k: strides(k), v: strides(v),
-            out: strides(out), scale: plan.scale, causal: plan.causal)
-    }
-
-    /// Float32 and float64 by `tk_attention`, in blocks: memory beyond the outputs is linear in the number of keys.
-    public func attention(
-        _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, lse: RawTensor, _ plan: AttentionPlan
-    ) {
-        var s = shape(q, k, v, out, plan)
-        tk_attention(q.dtype.code, &s, q.pointer, k.pointer, v.pointer, out.pointer, lse.pointer)
-    }
-
-    /// By `tk_attention_grad`, which computes the weights again from `lse`.
-    public func attentionGrad(
-        _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, out: RawTensor, lse: RawTensor, _ g: RawTensor, dq: RawTensor,
-        dk: RawTensor, dv: RawTensor, _ plan: AttentionPlan
-    ) {
-        var s = shape(q, k, v, out, plan)
-        tk_attention_grad(
-            q.dtype.code, &s, q.pointer, k.pointer, v.pointer, out.pointer, lse.pointer, g.pointer, strides(g),
-            dq.pointer, strides(dq), dk.pointer, strides(dk), dv.pointer, strides(dv))
-    }
-
     // MARK: Random numbers
 
     /// By `tk_random_uniform`: 24 random bits for float32, 53 for float64, the same on every CPU.

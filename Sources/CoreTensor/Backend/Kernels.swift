@@ -125,6 +125,22 @@ public struct MatMulPlan: Sendable {
 public struct AttentionPlan: Sendable {
     /// What q · k is multiplied by before the softmax, 1 / √dim as a rule.
     public var scale: Double
-    /// Whether query `i` sees only the keys up to `i + keys - queries`.
+    /// Whether a query sees only the keys up to its position.
     public var causal: Bool
+    /// The position of query 0 among the keys.
+    public var position: Int
+    /// Only keys at a distance below this from a query's position are seen.
+    public var window: Int?
+    /// Scaled scores x become cap · tanh(x / cap).
+    public var softCap: Double?
+    /// One per head: slope · distance is subtracted from the scores.
+    public var alibiSlopes: [Double]?
+    /// `[batch, heads, queries, keys]` by strides, the last 0 or 1: true for what is seen, or numbers to add, of the log-sums' type.
+    public var mask: RawTensor?
+    /// The probability of a weight to become 0, the others growing.
+    public var dropout = 0.0
+    /// Which weights: a place in a random stream.
+    public var seed: UInt64 = 0
+    /// As ``seed``: the position.
+    public var offset: UInt64 = 0
 }

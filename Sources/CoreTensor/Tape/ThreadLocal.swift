@@ -18,6 +18,8 @@ public final class ThreadLocal {
     var autocastCopies: [AutocastCopies.Key: AutocastCopies.Entry] = [:]
     /// Whether backward passes look for NaN.
     public var detectsAnomalies = false
+    /// The profiler's scopes around what runs now, outermost first.
+    public var profilerScopes: [String] = []
 
     private static let key: pthread_key_t = {
         var key = pthread_key_t()

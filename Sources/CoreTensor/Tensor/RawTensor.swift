@@ -1,3 +1,5 @@
+import CKernels
+
 /// A tensor without its tape: storage, layout, offset and element type. What backends work on.
 public struct RawTensor: @unchecked Sendable {
     /// The memory that holds the elements, perhaps shared with other views.
@@ -76,7 +78,8 @@ public struct RawTensor: @unchecked Sendable {
 
     /// What runs operations on these elements. Traps if the device has none in this program.
     @inline(__always) public var backend: any Backend {
-        device.kind == .cpu ? CPUBackend.shared : Backends.backend(for: device)
+        if tk_profiling() { return ProfilingBackend(Backends.backend(for: device)) }
+        return device.kind == .cpu ? CPUBackend.shared : Backends.backend(for: device)
     }
 
     /// Whether this value is the only one that can see the storage, so that it may be written in place.

@@ -30,6 +30,16 @@ import Testing
             ([2, 64, 9, 9], [40, 64, 3, 3], 1, 2, 2, 1), ([2, 6, 30, 31], [12, 3, 5, 4], 3, 2, 1, 2),
             ([2, 7, 35, 33], [14, 1, 3, 3], 2, 1, 1, 7), ([1, 4, 50, 70], [4, 1, 5, 5], 1, 2, 1, 4),
             ([2, 30, 12, 12], [50, 30, 1, 1], 1, 0, 1, 1), ([2, 600, 5, 5], [8, 600, 1, 1], 1, 0, 1, 1),
+            // Depthwise, with rows longer and shorter than a vector, odd heights, planes of one row
+            ([3, 5, 19, 37], [5, 1, 3, 3], 1, 1, 1, 5), ([1, 3, 8, 5], [3, 1, 3, 3], 1, 2, 1, 3),
+            ([2, 4, 3, 50], [4, 1, 3, 3], 1, 0, 1, 4),
+            // Planes in which taps are offsets: steps and dilations that differ, outputs cut into blocks, few outputs
+            ([2, 4, 20, 23], [9, 4, 3, 4], 2, 1, 3, 1), ([3, 1, 28, 28], [32, 1, 5, 5], 1, 0, 1, 1),
+            ([1, 3, 90, 80], [20, 3, 7, 3], 2, 3, 1, 1), ([4, 6, 6, 5], [2, 3, 2, 5], 4, 2, 1, 2),
+            // Winograd's tiles: many, few, planes smaller than a tile, odd channels, groups, padding of 0 and 2
+            ([11, 19, 17, 14], [37, 19, 3, 3], 1, 0, 1, 1), ([5, 16, 3, 2], [70, 16, 3, 3], 1, 2, 1, 1),
+            ([1, 33, 18, 1], [17, 33, 3, 3], 1, 1, 1, 1), ([3, 40, 13, 21], [64, 20, 3, 3], 1, 1, 1, 2),
+            ([1, 70, 4, 5], [80, 70, 3, 3], 1, 1, 1, 1),
         ] {
             let a = Tensor(normal: x, dtype: .float64, generator: generator).asLeaf()
             let b = Tensor(normal: w, standardDeviation: 0.2, dtype: .float64, generator: generator).asLeaf()
@@ -51,11 +61,12 @@ import Testing
     /// The same bits for one thread and for several.
     @Test func threads() {
         let x = Tensor(normal: [3, 16, 20, 20]), w = Tensor(normal: [24, 16, 3, 3])
-        let d = Tensor(normal: [16, 1, 3, 3]), scale = Tensor(normal: [16])
+        let d = Tensor(normal: [16, 1, 3, 3]), scale = Tensor(normal: [16]), e = Tensor(normal: [16, 16, 3, 3])
         func run() -> [Tensor] {
-            let leaves = [x, w, d, scale].map { $0.asLeaf() }
+            let leaves = [x, w, d, scale, e].map { $0.asLeaf() }
             let h = batchNormWithStatistics(conv2d(leaves[0], leaves[2], padding: 1, groups: 16), weight: leaves[3]).output
-            let y = conv2d(maxPool2d(h, kernelSize: 3, stride: 2, padding: 1), leaves[1], stride: 2, padding: 1)
+            let pooled = maxPool2d(conv2d(h, leaves[4], padding: 1), kernelSize: 3, stride: 2, padding: 1)
+            let y = conv2d(pooled, leaves[1], stride: 2, padding: 1)
             return [y] + gradients(of: [y], withRespectTo: leaves, gradients: [Tensor(onesLike: y)]).map { $0! }
         }
         let before = Configuration.threadCount

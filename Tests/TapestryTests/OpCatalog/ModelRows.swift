@@ -48,19 +48,44 @@ extension OpCatalog {
             [[.real([1, 2, 3, 4]), .real([1, 2, 3, 4]), .real([1, 2, 3, 4])]],
             .arrays { attentionReference($0, causal: true) }, types: [.float32], slack: 4,
             { scaledDotProductAttention($0[0], $0[1], $0[2], mask: Tensor(ones: [3, 3]).tril().to(.bool)) }),
+        OpRow(
+            "attention with soft cap, ALiBi and window",
+            [
+                [.real([1, 2, 5, 4]), .real([1, 2, 5, 4]), .real([1, 2, 5, 4])],
+                [.real([2, 4, 3, 3]), .real([2, 2, 7, 3]), .real([2, 2, 7, 2])],
+            ],
+            .arrays { attentionReference($0, causal: true, window: 3, softCap: 1.5, slopes: alibiSlopes(heads: $0[0].shape[1])) },
+            types: [.float32], slack: 4,
+            {
+                scaledDotProductAttention(
+                    $0[0], $0[1], $0[2], causal: true, window: 3, softCap: 1.5, alibiSlopes: alibiSlopes(heads: $0[0].shape[1]))
+            }),
+        OpRow(
+            "attention with an added mask and a window",
+            [[.real([1, 2, 4, 3]), .real([1, 2, 6, 3]), .real([1, 2, 6, 3]), .real([2, 1, 6])]],
+            .arrays { attentionReference($0, causal: false, window: 3) }, types: [.float32], slack: 4,
+            { scaledDotProductAttention($0[0], $0[1], $0[2], mask: $0[3], window: 3) }),
     ]
 
-    @Sendable static func attentionReference(_ a: [ReferenceArray], causal: Bool) -> ReferenceArray {
+    /// A fourth array is added to the scores: `[heads, 1, keys]`.
+    @Sendable static func attentionReference(
+        _ a: [ReferenceArray], causal: Bool, window: Int = .max, softCap: Double? = nil, slopes: [Double]? = nil
+    ) -> ReferenceArray {
         let q = a[0], k = a[1], v = a[2], groups = q.shape[1] / k.shape[1], keys = k.shape[2], dim = q.shape[3]
-        return ReferenceArray(q.shape) { i in
+        return ReferenceArray(Array(q.shape.dropLast()) + [v.shape[3]]) { i in
             let (b, h, row, d) = (i[0], i[1], i[2], i[3])
-            let visible = causal ? row + keys - q.shape[2] + 1 : keys
-            let weights = (0..<visible).map { j in
-                Foundation.exp(
-                    (0..<dim).reduce(0.0) { $0 + q[[b, h, row, $1]] * k[[b, h / groups, j, $1]] } / Double(dim).squareRoot())
+            let position = row + keys - q.shape[2]
+            let weights = (0..<keys).map { j -> Double in
+                if causal && j > position || Swift.abs(j - position) >= window { return 0 }
+                var score = (0..<dim).reduce(0.0) { $0 + q[[b, h, row, $1]] * k[[b, h / groups, j, $1]] }
+                score /= Double(dim).squareRoot()
+                if let softCap { score = softCap * Foundation.tanh(score / softCap) }
+                if let slopes { score -= slopes[h] * Double(Swift.abs(j - position)) }
+                if a.count > 3 { score += a[3][[h, 0, j]] }
+                return Foundation.exp(score)
             }
             let total = weights.reduce(0, +)
-            return (0..<visible).reduce(0.0) { $0 + weights[$1] / total * v[[b, h / groups, $1, d]] }
+            return (0..<keys).reduce(0.0) { $0 + weights[$1] / total * v[[b, h / groups, $1, d]] }
         }
     }
 
