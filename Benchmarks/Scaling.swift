@@ -9,7 +9,7 @@ enum Scaling {
         let call: () -> Void
     }
 
-    private struct Series {
+    private struct Series: @unchecked Sendable {
         let name: String
         /// How time grows with size where the work is bound by arithmetic: time ~ size ^ exponent.
         let exponent: Double
