@@ -36,59 +36,51 @@ BF16_INLINE void finish(const tk_bgemv *g, int64_t row, int64_t j, int64_t n, __
 
 // ---- w [n, k]: dot products of rows ----
 
-enum { LINES = 4 };   // rows of w at a time
+enum { STEPS = 4 };   // vectors of a row at a time
 
-// sums[r][i] = x row r · w row i, for `lines` rows of w.
-BF16_INLINE void dots(const int rows, const tk_bgemv *g, int64_t j, int64_t lines, float (*sums)[16]) {
-    const uint16_t *w = g->w + j * g->ld;
-    // Rows that are missing read the last one again.
-    int64_t at[LINES];
-    for (int i = 0; i < LINES; i++) at[i] = least(i, lines - 1) * g->ld;
-    __m512 sum[TK_GEMV_ROWS][LINES];
+// sums[r] = x row r · a row of w. One row after the other: memory gives most to a single stream.
+BF16_INLINE void dots(const int rows, const tk_bgemv *g, const uint16_t *w, float *sums) {
+    __m512 sum[TK_GEMV_ROWS][STEPS];
     for (int r = 0; r < rows; r++)
-        for (int i = 0; i < LINES; i++) sum[r][i] = _mm512_setzero_ps();
+        for (int i = 0; i < STEPS; i++) sum[r][i] = _mm512_setzero_ps();
     int64_t p = 0;
-#pragma clang loop unroll_count(2)
-    for (; p + 32 <= g->k; p += 32) {
+    for (; p + 32 * STEPS <= g->k; p += 32 * STEPS)
 #pragma clang loop unroll(full)
-        for (int i = 0; i < LINES; i++) {
-            __m512bh line = (__m512bh)_mm512_loadu_si512(w + at[i] + p);
-            _mm_prefetch((const char *)(w + at[i] + p + 1024), _MM_HINT_T0);
+        for (int i = 0; i < STEPS; i++) {
+            __m512bh line = (__m512bh)_mm512_loadu_si512(w + p + 32 * i);
+            _mm_prefetch((const char *)(w + p + 32 * i + 1024), _MM_HINT_T0);
 #pragma clang loop unroll(full)
             for (int r = 0; r < rows; r++)
-                sum[r][i] = _mm512_dpbf16_ps(sum[r][i], (__m512bh)_mm512_loadu_si512(g->x + r * g->k + p), line);
+                sum[r][i] = _mm512_dpbf16_ps(sum[r][i], (__m512bh)_mm512_loadu_si512(g->x + r * g->k + p + 32 * i), line);
         }
-    }
-    if (p < g->k) {
-        __mmask32 tail = (1u << (g->k - p)) - 1;
-        for (int i = 0; i < LINES; i++) {
-            __m512bh line = (__m512bh)_mm512_maskz_loadu_epi16(tail, w + at[i] + p);
-            for (int r = 0; r < rows; r++)
-                sum[r][i] = _mm512_dpbf16_ps(sum[r][i], (__m512bh)_mm512_maskz_loadu_epi16(tail, g->x + r * g->k + p), line);
-        }
+    for (; p < g->k; p += 32) {
+        __mmask32 there = g->k - p >= 32 ? 0xffffffffu : (1u << (g->k - p)) - 1;
+        __m512bh line = (__m512bh)_mm512_maskz_loadu_epi16(there, w + p);
+        for (int r = 0; r < rows; r++)
+            sum[r][0] = _mm512_dpbf16_ps(sum[r][0], (__m512bh)_mm512_maskz_loadu_epi16(there, g->x + r * g->k + p), line);
     }
     for (int r = 0; r < rows; r++)
-        for (int i = 0; i < lines; i++) sums[r][i] = _mm512_reduce_add_ps(sum[r][i]);
+        sums[16 * r] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sum[r][0], sum[r][1]), _mm512_add_ps(sum[r][2], sum[r][3])));
 }
 
-typedef void (*dots_fn)(const tk_bgemv *, int64_t, int64_t, float (*)[16]);
-#define DOTS(n) BF16 static void dots##n(const tk_bgemv *g, int64_t j, int64_t lines, float (*sums)[16]) { dots(n, g, j, lines, sums); }
+typedef void (*dots_fn)(const tk_bgemv *, const uint16_t *, float *);
+#define DOTS(n) BF16 static void dots##n(const tk_bgemv *g, const uint16_t *w, float *sums) { dots(n, g, w, sums); }
 DOTS(1) DOTS(2) DOTS(3) DOTS(4)
 static const dots_fn dots_of[TK_GEMV_ROWS + 1] = { 0, dots1, dots2, dots3, dots4 };
 
 BF16 static void dot_rows(void *context, int64_t low, int64_t high) {
     const tk_bgemv *g = context;
     for (int64_t j = low; j < high; j += 16) {
-        float sums[TK_GEMV_ROWS][16] = { { 0 } };
+        float sums[TK_GEMV_ROWS][16] = { { 0 } };   // [rows of x, rows of w]
         int64_t n = least(16, high - j);
-        for (int64_t i = 0; i < n; i += LINES) dots_of[g->m](g, j + i, least(LINES, n - i), (float (*)[16])(&sums[0][i]));
+        for (int64_t i = 0; i < n; i++) dots_of[g->m](g, g->w + (j + i) * g->ld, &sums[0][i]);
         for (int64_t r = 0; r < g->m; r++) finish(g, r, j, n, _mm512_loadu_ps(sums[r]));
     }
 }
 
 // ---- w [k, n]: rows of w, scaled and added up. The sum over k is cut into parts, added up in order ----
 
-enum { CHUNK = 4096, PAIRS = 4 };   // columns per task; pairs of rows that are read together
+enum { CHUNK = 4096, PAIRS = 2 };   // columns per task; pairs of rows that are read together
 
 typedef struct {
     const tk_bgemv *g;
@@ -106,6 +98,9 @@ BF16_INLINE void add_pairs(const int pairs, bool odd, const uint16_t *w, int64_t
         for (int i = 0; i < pairs; i++) {
             __m512i r0 = _mm512_maskz_loadu_epi16(mask, w + 2 * i * ld + j);
             __m512i r1 = odd && i == pairs - 1 ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi16(mask, w + (2 * i + 1) * ld + j);
+            // The rows that come next are too far away for hardware prefetching.
+            _mm_prefetch((const char *)(w + (2 * i + 2 * pairs) * ld + j), _MM_HINT_T0);
+            _mm_prefetch((const char *)(w + (2 * i + 1 + 2 * pairs) * ld + j), _MM_HINT_T0);
             low = _mm512_dpbf16_ps(low, x[i], (__m512bh)_mm512_unpacklo_epi16(r0, r1));
             high = _mm512_dpbf16_ps(high, x[i], (__m512bh)_mm512_unpackhi_epi16(r0, r1));
         }

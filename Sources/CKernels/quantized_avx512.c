@@ -217,6 +217,7 @@ BF16 static inline __attribute__((always_inline)) void int4_row(const bool has_o
             __m512 part[2][2], xs = _mm512_setzero_ps();
             for (int h = 0; h < 2; h++) part[h][0] = part[h][1] = _mm512_setzero_ps();
             const int32_t *pairs = (const int32_t *)(x + g * p->group);
+            _mm_prefetch((const char *)(p->steps + (panel * groups + g + 8) * NR), _MM_HINT_T0);
             for (int64_t i = 0; i < blocks; i++) {
                 _mm_prefetch((const char *)(b + 2048), _MM_HINT_T0);
                 _mm_prefetch((const char *)(b + 2048 + 64), _MM_HINT_T0);

@@ -68,6 +68,23 @@ open class Module {
         for (name, parameter) in namedParameters where picks(name) { parameter.requiresGrad = true }
     }
 
+    /// Converts all floating-point parameters and float buffers to another float type, as PyTorch's `module.to(dtype)`: gradients are dropped, so
+    /// do it before an optimizer is made. Quantised weights and their scales stay.
+    public final func convert(to dtype: DType) {
+        if !dtype.isFloatingPoint { fail("Module.convert", "to \(dtype); needs a float type") }
+        for parameter in parameters where parameter.dtype.isFloatingPoint && parameter.dtype != dtype {
+            parameter.convert(to: dtype)
+        }
+        let fixed = Set(
+            namedModules.flatMap { $0.module.keepsBufferTypes ? $0.module.namedBuffers.map { ObjectIdentifier($0.buffer) } : [] })
+        for (_, buffer) in namedBuffers where buffer.value.dtype.isFloatingPoint && !fixed.contains(ObjectIdentifier(buffer)) {
+            buffer.value = buffer.value.to(dtype)
+        }
+    }
+
+    /// Whether the buffers of this module are of types that belong to their layout.
+    open var keepsBufferTypes: Bool { false }
+
     // MARK: Modes
 
     /// Puts this module and all modules inside into training mode (or out of it).

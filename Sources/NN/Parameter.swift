@@ -22,9 +22,17 @@ public final class Parameter: Sendable {
         }
     }
 
+    /// Makes the values ones of another float type and drops the gradient; whether there is to be one stays.
+    func convert(to dtype: DType) {
+        lock.withLock {
+            let converted = tensor.detached().to(dtype)
+            tensor = tensor.requiresGrad ? converted.asLeaf() : converted
+        }
+    }
+
     /// Sizes per axis; they never change.
     public var shape: Shape { value.shape }
-    /// The element type; it never changes.
+    /// The element type, which only ``Module/convert(to:)`` changes.
     public var dtype: DType { value.dtype }
     /// The number of elements: the product of the shape.
     public var count: Int { value.count }

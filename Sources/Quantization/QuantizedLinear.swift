@@ -34,6 +34,9 @@ public final class QuantizedLinear: Module, Layer {
 
     private let shell: QuantizedWeight
 
+    /// True: scales have the type of the format.
+    public override var keepsBufferTypes: Bool { true }
+
     /// The weight, with what the buffers hold now.
     public var weight: QuantizedWeight {
         var weight = shell

@@ -57,6 +57,9 @@ public final class GPT: Module {
     /// Applied to the last block's output, before the head.
     public let finalNorm: LayerNorm
 
+    /// What makes the logits in place of the tied embeddings, if anything: `[..., width]` to `[..., vocabulary]`. For quantised copies of them.
+    public var outputHead: (any Layer)?
+
     /// Weights start normal with deviation 0.02, projections into the residual stream with 0.02 / √(2 layers), biases 0, as GPT-2's.
     public init(_ configuration: Configuration, generator: RandomGenerator = .default) {
         if let problem = configuration.problem { fail("GPT", problem) }
@@ -115,7 +118,10 @@ public final class GPT: Module {
         return dropout(tokenEmbedding(ids) + positions)
     }
 
-    private func head(_ x: Tensor) -> Tensor { linear(finalNorm(x), tokenEmbedding.weight.value) }
+    private func head(_ x: Tensor) -> Tensor {
+        let normed = finalNorm(x)
+        return outputHead.map { $0(normed) } ?? linear(normed, tokenEmbedding.weight.value)
+    }
 
     /// The mean cross-entropy in nats of `targets [batch, sequence]`, the tokens that follow `ids`.
     public func loss(_ ids: Tensor, _ targets: Tensor) -> Tensor { crossEntropy(self(ids), targets) }

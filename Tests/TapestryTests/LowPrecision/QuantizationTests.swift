@@ -128,4 +128,31 @@ import Testing
         try other.loadStateDict(state)
         #expect(withoutGrad { other(x) }.isEqual(to: near))
     }
+
+    /// A GPT with quantised layers and head decodes with a cache as without, and converts to bfloat16 around its scales.
+    @Test func decoding() {
+        let generator = RandomGenerator(seed: 75)
+        let model = GPT(.init(vocabulary: 40, context: 16, width: 32, layers: 2, heads: 2), generator: generator)
+        model.eval()
+        model.freeze()
+        let ids = Tensor(integers: 0..<40, shape: [1, 9], generator: generator)
+        let exact = model(ids)
+        model.quantize(.int8Dynamic, releasingWeights: true)
+        model.outputHead = QuantizedLinear(weight: model.tokenEmbedding.weight.value)
+        let whole = model(ids)
+        let error = (square(whole - exact).mean() / square(exact).mean()).item(Double.self).squareRoot()
+        #expect(error > 0 && error < 0.05, "\(error)")
+        var cache = model.makeCache()
+        for i in 0..<9 {
+            let step = model(ids[0..., i..<(i + 1)], cache: &cache, lastOnly: true)
+            let wrong = mismatch(step[0, 0], whole[0, i], Tolerance(relative: 0.02, absolute: 0.02))
+            #expect(wrong == nil, "position \(i): \(wrong ?? "")")
+        }
+        model.convert(to: .bfloat16)
+        #expect(model.parameters.allSatisfy { $0.dtype == .bfloat16 })
+        let narrow = model(ids)
+        #expect(narrow.dtype == .bfloat16)
+        let wrong = mismatch(narrow.to(.float32), whole, Tolerance(relative: 0.1, absolute: 0.1))
+        #expect(wrong == nil, "\(wrong ?? "")")
+    }
 }

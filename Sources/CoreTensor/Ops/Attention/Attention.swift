@@ -71,14 +71,9 @@ public func scaledDotProductAttention(
         let hasHeads = [query, key, value].contains { $0.rank > 2 }
         return out.reshaped(lead + out.shape.suffix(hasHeads ? 3 : 2))
     }
-    if let dtype = Autocast.dtype, query.dtype != .float64 {
-        return withoutAutocast {
-            scaledDotProductAttention(
-                query.to(.float32), key.to(.float32), value.to(.float32), mask: mask, causal: causal, alignment: alignment,
-                scale: scale,
-                dropout: dropout, generator: generator
-            ).to(dtype)
-        }
+    if isAutocastEnabled && query.dtype != .float64 {
+        let lowered = [query, key, value].map(Autocast.lowered)
+        return withoutAutocast { again(lowered[0], lowered[1], lowered[2], mask) }
     }
     for x in [query, key, value] where !x.dtype.isFloatingPoint || x.dtype != query.dtype {
         fail("attention", "needs [batch, heads, length, dim] floats of one type, not \(x.dtype) \(x.shape)")
