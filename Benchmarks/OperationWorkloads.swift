@@ -233,5 +233,5 @@ enum Workloads {
                 }
             },
         ]
-}
+    }
 }
