@@ -69,10 +69,6 @@ AVX512 static void change_scores(const query_panel *p, const score_change *c, in
             m[v] = _mm512_max_ps(x, m[v]);
         }
 }
-AVX512 static void take_maxima(int64_t from, int64_t to, const float *scores, __m512 m[2]) {
-    for (int64_t j = from; j < to; j++)
-        for (int v = 0; v < 2; v++) m[v] = _mm512_max_ps(_mm512_load_ps(scores + j * LANES + 16 * v), m[v]);
-}
 
 // Scores to exp2(score - shift), in place, adding to the sums.
 AVX512 static void exponentials(int64_t from, int64_t to, float *scores, __m512 s0, __m512 s1, __m512 sum[2]) {

@@ -189,7 +189,7 @@ static void weights_task(void *context, int64_t task) {
 }
 
 // Adds the products of inputs from ..< from + count (multiples of 16) for all tiles.
-static void multiply_panel(const winograd *f, int64_t tiles, const float *values, int64_t value_step, int64_t from, int64_t count,
+static void multiply_panel(int64_t tiles, const float *values, int64_t value_step, int64_t from, int64_t count,
                            const float *weights, int64_t weight_step, float *results, int64_t result_step) {
     int64_t parts = conv_ceil_div(tiles, ROWS), size = tiles / parts, longer = tiles % parts;
     for (int64_t e = 0; e < MATRICES; e++)
@@ -287,7 +287,7 @@ static void block_task(void *context, int64_t task) {
     for (int64_t c = 0; c < f->inputs; c++) tk_winograd_transform(&in, SIDE, c * LANES, part, strip, values + c * tiles * LANES, from_step);
     for (int64_t panel = 0; panel < f->panels; panel++) {
         const float *weights = f->weights + (group * f->panels + panel) * MATRICES * f->weight_step;
-        multiply_panel(f, tiles, values, from_step, 0, f->inputs * LANES, weights, f->weight_step, results, to_step);
+        multiply_panel(tiles, values, from_step, 0, f->inputs * LANES, weights, f->weight_step, results, to_step);
         write_panel(f, group, panel, part, results, to_step, strip);
     }
     tk_free(strip, bytes);
@@ -316,7 +316,7 @@ static void panel_task(void *context, int64_t task) {
     for (int64_t c = 0; c < f->inputs * LANES; c += CHUNK) {
         int64_t count = conv_least(CHUNK, f->inputs * LANES - c);
         transform_weights(f, group, panel, c, count, weights, weight_step);
-        multiply_panel(f, tiles, f->values + group * MATRICES * from_step, from_step, c, count, weights, weight_step, results, to_step);
+        multiply_panel(tiles, f->values + group * MATRICES * from_step, from_step, c, count, weights, weight_step, results, to_step);
     }
     write_panel(f, group, panel, (winograd_part){ 0, rows }, results, to_step, strip);
     tk_free(strip, bytes);
