@@ -60,7 +60,7 @@ import Testing
     /// Gradients come back in float32, within bfloat16's error of float32's.
     @Test func masterGradients() {
         let x = normal(5, 32)
-        var w = normal(16, 32).asLeaf(), b = normal(16).asLeaf(), v = normal(16, 4).asLeaf()
+        let w = normal(16, 32).asLeaf(), b = normal(16).asLeaf(), v = normal(16, 4).asLeaf()
         func loss() -> Tensor { square(matmul(gelu(linear(x, w, b)), v)).mean() }
         loss().backward()
         let exact = [w, b, v].map { $0.grad! }
