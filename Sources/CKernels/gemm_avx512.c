@@ -8,6 +8,7 @@
 #if defined(__x86_64__)
 #include "CKernels.h"
 #include "gemm_pack.h"
+#include "gemm_panels.h"
 
 enum { MR = 14, NR = 32, KC = 800, ROWS = 168, COLUMNS = 8192, GAP = 16 };
 
@@ -125,18 +126,6 @@ typedef struct {
     int64_t rows;       // of C per computing task
     int64_t panels;     // of columns per computing task
 } block;
-
-// Rows in panels as even as can be.
-typedef struct { int64_t count, size, longer; } split;
-static split split_rows(int64_t rows) {
-    int64_t count = ceil_div(rows, MR);
-    return (split){ count, rows / count, rows % count };
-}
-static int64_t panel_rows(split s, int64_t panel) { return s.size + (panel < s.longer); }
-static int64_t panel_start(split s, int64_t panel) { return panel * s.size + least(panel, s.longer); }
-// Where a panel of A lies, with a gap between panels for what packing writes past the end.
-static int64_t panel_offset(split s, int64_t panel, int64_t k) { return panel_start(s, panel) * k + panel * GAP; }
-static size_t panel_bytes(split s, int64_t rows, int64_t k) { return (size_t)(rows * k + s.count * GAP) * sizeof(float); }
 
 static void pack_b(const block *w, int64_t panel, float *out) {
     const tk_sgemm *g = w->g;
