@@ -17,6 +17,13 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // ---- packing ----
 
+// Rows that are packed lie further apart than hardware prefetching follows; past the end a prefetch does nothing.
+enum { AHEAD = 32 };
+INLINE void prefetch_row(const float *row, int64_t count) {
+    _mm_prefetch((const char *)row, _MM_HINT_T0);
+    _mm_prefetch((const char *)(row + count - 1), _MM_HINT_T0);
+}
+
 // One panel of B: k rows of 32 columns, `width` of them there, the others 0.
 AVX512 static void pack_b_panel(const float *b, int64_t ldb, bool transposed, int64_t k, int64_t width, float *out) {
     if (transposed) {
@@ -24,6 +31,7 @@ AVX512 static void pack_b_panel(const float *b, int64_t ldb, bool transposed, in
         pack_transposed(b + 16 * ldb, ldb * 4, width > 16 ? width - 16 : 0, k * 4, out + 16, NR);
     } else if (width == NR) {
         for (int64_t p = 0; p < k; p++) {
+            prefetch_row(b + (p + AHEAD) * ldb, NR);
             _mm512_store_ps(out + p * NR, _mm512_loadu_ps(b + p * ldb));
             _mm512_store_ps(out + p * NR + 16, _mm512_loadu_ps(b + p * ldb + 16));
         }
@@ -43,7 +51,10 @@ AVX512 static void pack_a_panel(const float *a, int64_t lda, bool transposed, in
         return;
     }
     __mmask16 mask = (__mmask16)((1u << rows) - 1);
-    for (int64_t p = 0; p < k; p++) _mm512_storeu_ps(out + p * rows, _mm512_maskz_loadu_ps(mask, a + p * lda));
+    for (int64_t p = 0; p < k; p++) {
+        prefetch_row(a + (p + AHEAD) * lda, rows);
+        _mm512_storeu_ps(out + p * rows, _mm512_maskz_loadu_ps(mask, a + p * lda));
+    }
 }
 
 // ---- the kernel ----
