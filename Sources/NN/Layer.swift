@@ -21,5 +21,18 @@ public final class Sequential: Module, Layer {
     public init(_ layers: [any Layer]) { self.layers = layers }
 
     /// Each layer applied to the output of the one before, the first to `x`.
-    public func callAsFunction(_ x: Tensor) -> Tensor { layers.reduce(x) { $1($0) } }
+    public func callAsFunction(_ x: Tensor) -> Tensor {
+        var y = x, i = 0
+        while i < layers.count {
+            // One pass over memory for both.
+            if let norm = layers[i] as? BatchNorm, i + 1 < layers.count, layers[i + 1] is ReLU {
+                y = norm(y, activation: .relu)
+                i += 2
+            } else {
+                y = layers[i](y)
+                i += 1
+            }
+        }
+        return y
+    }
 }
