@@ -21,5 +21,9 @@ public final class Sequential: Module, Layer {
     public init(_ layers: [any Layer]) { self.layers = layers }
 
     /// Each layer applied to the output of the one before, the first to `x`.
-    public func callAsFunction(_ x: Tensor) -> Tensor { layers.reduce(x) { $1($0) } }
+    public func callAsFunction(_ x: Tensor) -> Tensor {
+        var x = x
+        for layer in layers { x = layer(x) }
+        return x
+    }
 }
