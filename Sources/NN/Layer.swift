@@ -14,25 +14,29 @@ public protocol Layer: Module {
 public final class Sequential: Module, Layer {
     /// The layers in the order they are called; parameters are named by position: `layers.0.weight`.
     public let layers: [any Layer]
+    /// Where a batch norm and the ReLU after it become one pass over memory.
+    private let normThenReLU: [Bool]
 
     /// Layers called from left to right.
-    public init(_ layers: any Layer...) { self.layers = layers }
+    public convenience init(_ layers: any Layer...) { self.init(layers) }
     /// Layers called in the order of the array; with none, `x` passes through.
-    public init(_ layers: [any Layer]) { self.layers = layers }
+    public init(_ layers: [any Layer]) {
+        self.layers = layers
+        normThenReLU = layers.indices.map { layers[$0] is BatchNorm && $0 + 1 < layers.count && layers[$0 + 1] is ReLU }
+    }
 
     /// Each layer applied to the output of the one before, the first to `x`.
     public func callAsFunction(_ x: Tensor) -> Tensor {
-        var y = x, i = 0
+        var x = x, i = 0
         while i < layers.count {
-            // One pass over memory for both.
-            if let norm = layers[i] as? BatchNorm, i + 1 < layers.count, layers[i + 1] is ReLU {
-                y = norm(y, activation: .relu)
-                i += 2
-            } else {
-                y = layers[i](y)
+            if normThenReLU[i] {
+                x = (layers[i] as! BatchNorm)(x, activation: .relu)
                 i += 1
+            } else {
+                x = layers[i](x)
             }
+            i += 1
         }
-        return y
+        return x
     }
 }

@@ -79,6 +79,10 @@ extern _Thread_local int tk_grad_disabled_depth;
 static inline bool tk_grad_enabled(void) { return tk_grad_disabled_depth == 0; }
 static inline int tk_get_grad_depth(void) { return tk_grad_disabled_depth; }
 static inline void tk_set_grad_depth(int d) { tk_grad_disabled_depth = d; }
+/// The calling thread's own object; whoever sets it sees to its end.
+extern _Thread_local void *tk_thread_object;
+static inline void *tk_get_thread_object(void) { return tk_thread_object; }
+static inline void tk_set_thread_object(void *object) { tk_thread_object = object; }
 /// Return addresses of the callers, innermost first, by walking frame pointers; fills `out` with up to `max`. Returns how many.
 int tk_capture_call_site(uintptr_t *out, int max);
 /// A process-wide counter: 1, 2, 3 ... (atomic).

@@ -27,6 +27,8 @@ public protocol Backend: AnyObject, Sendable {
     func classify(_ op: ClassifyKernel, _ x: RawTensor, _ out: RawTensor)
     /// `a` and `b` may have any strides and have the shape of `out`.
     func binary(_ op: BinaryKernel, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor)
+    /// `out[i] = op(x[i], value)`, the value in the type of `x`, a float; `x` has the shape of `out` and is dense.
+    func binary(_ op: BinaryKernel, _ x: RawTensor, scalar value: Double, _ out: RawTensor)
     /// As ``binary(_:_:_:_:)``, with bools in `out`; a comparison with NaN is false, but for `notEqual`.
     func compare(_ op: CompareKernel, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor)
     /// `out = condition ? a : b`; `condition` holds bools. All three may have any strides and have the shape of `out`.

@@ -44,6 +44,10 @@ final class ProfilingBackend: Backend {
         time("binary.\(op)", [a, b, out]) { timed.binary(op, a, b, out) }
     }
 
+    func binary(_ op: BinaryKernel, _ x: RawTensor, scalar value: Double, _ out: RawTensor) {
+        time("binary.\(op)", [x, out]) { timed.binary(op, x, scalar: value, out) }
+    }
+
     func compare(_ op: CompareKernel, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor) {
         time("compare.\(op)", [a, b, out]) { timed.compare(op, a, b, out) }
     }
