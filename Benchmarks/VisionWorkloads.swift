@@ -49,17 +49,24 @@ private final class VisionTransformer: Module {
 }
 
 extension Workloads {
-    /// A training step on images of ten classes.
+    /// Training steps on images of ten classes: in float32, and with products and convolutions in bfloat16.
     private static func training(
         _ name: String, image: [Int], flops: Double, inner: Int, _ model: @escaping () -> Sequential,
         _ optimizer: @escaping ([Parameter]) -> Optimizer
+    ) -> [Workload] {
+        [false, true].map { training(name, autocast: $0, image: image, flops: flops, inner: inner, model, optimizer) }
+    }
+
+    private static func training(
+        _ name: String, autocast mixed: Bool, image: [Int], flops: Double, inner: Int, _ model: @escaping () -> Sequential,
+        _ optimizer: @escaping ([Parameter]) -> Optimizer
     ) -> Workload {
-        Workload("e2e", name) {
+        Workload("e2e", name, dtype: mixed ? "bf16" : "f32") {
             let model = model(), optimizer = optimizer(model.parameters)
             let x = normal(image), y = Tensor(integers: 0..<10, shape: [image[0]])
             return Timed(shape: "\(image)", flops: flops, items: ("images", Double(image[0])), inner: inner) {
                 optimizer.zeroGrad()
-                crossEntropy(model(x), y).backward()
+                autocast(enabled: mixed) { crossEntropy(model(x), y) }.backward()
                 optimizer.step()
             }
         }
@@ -97,5 +104,5 @@ extension Workloads {
         }
     }
 
-    static let vision: [Workload] = [lenet, resnet18, vitTiny]
+    static let vision: [Workload] = lenet + resnet18 + [vitTiny]
 }

@@ -77,3 +77,8 @@ static _Atomic int64_t stream_bytes = 32 << 20;   // past the last cache of most
 bool tk_streams(int64_t bytes) { return bytes >= atomic_load_explicit(&stream_bytes, memory_order_relaxed); }
 
 int64_t tk_set_stream_bytes(int64_t bytes) { return atomic_exchange(&stream_bytes, bytes); }
+
+static _Atomic bool winograd = true;
+
+bool tk_allows_winograd(void) { return atomic_load_explicit(&winograd, memory_order_relaxed); }
+void tk_set_winograd(bool allowed) { atomic_store_explicit(&winograd, allowed, memory_order_relaxed); }

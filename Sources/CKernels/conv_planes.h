@@ -18,8 +18,10 @@ typedef struct {
 
 /// Whether there are such planes: convolutions over two axes with steps of at most 4.
 bool tk_has_planes(const tk_conv_shape *s);
-/// Planes for about `most` outputs: whole rows. Tight ones, where they fit a cache and the others are much wider, if `may_be_tight`.
-tk_planes tk_make_planes(const tk_conv_shape *s, int64_t most, bool may_be_tight);
+/// Planes for about `most` outputs: whole rows. Tight ones, where that costs less.
+tk_planes tk_make_planes(const tk_conv_shape *s, int64_t most);
+/// Planes for blocks of `rows` rows, not tight.
+tk_planes tk_make_planes_of_rows(const tk_conv_shape *s, int64_t rows);
 /// Where each tap of each input begins: output (i, j) reads offset + i · width + j.
 void tk_find_offsets(const tk_planes *p, int64_t *offsets);
 /// The planes for the output rows from `first` on, of the inputs at x, with zeros for the padding.

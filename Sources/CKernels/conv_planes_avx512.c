@@ -41,15 +41,20 @@ static int64_t cost(const tk_planes *p) {
     return 5 * fills + conv_ceil_div(s->out[1] * p->width, LANES) * p->taps * s->outputs / 2;
 }
 
-tk_planes tk_make_planes(const tk_conv_shape *s, int64_t most, bool may_be_tight) {
+tk_planes tk_make_planes_of_rows(const tk_conv_shape *s, int64_t rows) {
+    int64_t width = s->out[2] + (s->kernel[2] - 1) * s->dilation[2] / s->stride[2];
+    return planes_of(s, rows * width, width, s->stride[2]);
+}
+
+tk_planes tk_make_planes(const tk_conv_shape *s, int64_t most) {
     tk_planes p = planes_of(s, most, s->out[2] + (s->kernel[2] - 1) * s->dilation[2] / s->stride[2], s->stride[2]);
     tk_planes tight = planes_of(s, most, s->out[2], s->kernel[2]);
     tight.tight = true;
-    return may_be_tight && tight.size <= TIGHT && cost(&tight) < cost(&p) ? tight : p;
+    return tight.size <= TIGHT && cost(&tight) < cost(&p) ? tight : p;
 }
 
 static planes make_planes(const tk_conv_shape *s) {
-    planes f = { .p = tk_make_planes(s, PLACES, true) };
+    planes f = { .p = tk_make_planes(s, PLACES) };
     f.blocks = conv_ceil_div(s->out[1], f.p.rows);
     return f;
 }
@@ -61,7 +66,7 @@ bool tk_has_planes(const tk_conv_shape *s) {
 bool tk_conv_is_planes(const tk_conv_shape *s) {
     if (!tk_has_planes(s) || conv_volume(s->kernel) == 1) return false;
     // The share of the lanes that are outputs, and the more of it the more taps would share a panel of columns.
-    tk_planes p = tk_make_planes(s, PLACES, true);
+    tk_planes p = tk_make_planes(s, PLACES);
     double share = (double)(p.rows * s->out[2]) / (double)(conv_ceil_div(p.rows * p.width, WIDE) * WIDE);
     return p.taps <= 512 ? share >= 0.5 : p.taps <= 2048 && share >= 0.8;
 }
@@ -94,10 +99,14 @@ INLINE void fill_row(const int64_t step, const float *from, int64_t low, int64_t
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const __m512i apart = _mm512_mullo_epi32(_mm512_set1_epi32((int)step), _mm512_srli_epi32(even, 1));
     for (int64_t j = 0; j < width; j += LANES, from += LANES * step) {
-        __mmask16 mask = width <= 64 ? (__mmask16)(short_row >> j) : lanes_between(low - j, high - j);
         __m512 v;
+        // What follows the last lane is inside too, so that whole vectors can be read.
+        bool whole = j >= low && j + LANES < high;
+        __mmask16 mask = whole ? 0xffff : width <= 64 ? (__mmask16)(short_row >> j) : lanes_between(low - j, high - j);
         if (step == 1) {
-            v = _mm512_maskz_loadu_ps(mask, from);
+            v = whole ? _mm512_loadu_ps(from) : _mm512_maskz_loadu_ps(mask, from);
+        } else if (step == 2 && whole) {
+            v = _mm512_permutex2var_ps(_mm512_loadu_ps(from), even, _mm512_loadu_ps(from + LANES));
         } else if (step == 2) {
             __m512 first = _mm512_maskz_loadu_ps(lanes_between(2 * (low - j), 2 * (high - j) - 1), from);
             __m512 second = _mm512_maskz_loadu_ps(lanes_between(2 * (low - j) - LANES, 2 * (high - j) - 1 - LANES), from + LANES);

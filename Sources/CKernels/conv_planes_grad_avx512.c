@@ -6,6 +6,7 @@
 #if defined(__x86_64__)
 #include <string.h>
 
+#include "outer_avx512.h"
 #include "transpose_avx512.h"
 
 // Taps and outputs of a tile of sums; taps of a task; places of a round.
@@ -59,15 +60,7 @@ INLINE void multiply(const int rows, const tk_conv_shape *s, int64_t samples, co
             const float *from = x + sample * x_step + row * width;
 #pragma clang loop unroll_count(2)
             for (int64_t j = 0; j < n; j++, g += WIDE) {
-                __m512 g0 = _mm512_load_ps(g), g1 = _mm512_load_ps(g + LANES);
-                _mm_prefetch((const char *)(g + 16 * WIDE), _MM_HINT_T0);
-                _mm_prefetch((const char *)(g + 16 * WIDE + LANES), _MM_HINT_T0);
-#pragma clang loop unroll(full)
-                for (int i = 0; i < rows; i++) {
-                    __m512 v = _mm512_set1_ps(from[offsets[i] + j]);
-                    sum[i][0] = _mm512_fmadd_ps(v, g0, sum[i][0]);
-                    sum[i][1] = _mm512_fmadd_ps(v, g1, sum[i][1]);
-                }
+                ADD_OUTER(rows, sum, from[offsets[i] + j], g)
             }
         }
     // Each round by itself first: one long chain would lose more digits.
@@ -98,7 +91,7 @@ static void products_task(void *context, int64_t task) {
     tk_conv_shape some = *f->s;   // with the task's inputs alone
     int64_t c = task * f->inputs, plane = some.in[1] * some.in[2], volume = conv_volume(some.kernel);
     some.inputs = conv_least(f->inputs, f->s->inputs - c);
-    tk_planes p = tk_make_planes(&some, INT64_MAX / 2, false);
+    tk_planes p = tk_make_planes_of_rows(&some, some.out[1]);
     size_t bytes = (size_t)(p.size * f->samples) * sizeof(float) + (size_t)p.taps * sizeof(int64_t);
     int64_t *offsets = tk_alloc(bytes);
     float *x = (float *)(offsets + p.taps);

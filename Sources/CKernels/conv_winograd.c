@@ -1,5 +1,6 @@
 // Convolution by 3 × 3 windows with Winograd's tiles, float32 with AVX-512. Per block of tiles: the inputs are transformed, each of the 36
 // places of the transform is a matrix product over the channels, and the results are transformed back, 32 outputs at a time.
+#include "outer_avx512.h"
 #include "winograd_avx512.h"
 
 #if defined(__x86_64__)
@@ -105,15 +106,7 @@ INLINE void multiply(const int rows, int64_t blocks, const float *a, int64_t a_s
     for (int64_t block = 0; block < blocks; block++, a += a_step)
 #pragma clang loop unroll_count(4)
         for (int p = 0; p < LANES; p++, b += WIDE) {
-            __m512 b0 = _mm512_load_ps(b), b1 = _mm512_load_ps(b + LANES);
-            _mm_prefetch((const char *)(b + 16 * WIDE), _MM_HINT_T0);
-            _mm_prefetch((const char *)(b + 16 * WIDE + LANES), _MM_HINT_T0);
-#pragma clang loop unroll(full)
-            for (int i = 0; i < rows; i++) {
-                __m512 v = _mm512_set1_ps(a[i * LANES + p]);
-                sum[i][0] = FMA(v, b0, sum[i][0]);
-                sum[i][1] = FMA(v, b1, sum[i][1]);
-            }
+            ADD_OUTER(rows, sum, a[i * LANES + p], b)
         }
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
@@ -323,6 +316,7 @@ static void panel_task(void *context, int64_t task) {
 }
 
 bool tk_conv_is_winograd(const tk_conv_shape *s) {
+    if (!tk_allows_winograd()) return false;
     for (int i = 1; i < 3; i++) {
         int64_t after = s->out[i] + 2 - s->pad[i] - s->in[i];
         if (s->kernel[i] != 3 || s->stride[i] != 1 || s->dilation[i] != 1 || s->pad[i] < 0 || s->pad[i] > 2 || after < 0 || after > 2) return false;

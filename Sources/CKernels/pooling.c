@@ -1,5 +1,4 @@
 // Pooling over windows that tables describe, one per axis.
-#include <math.h>
 #include <string.h>
 
 #include "stream.h"
@@ -24,21 +23,23 @@ typedef struct {
     int64_t window;                       // the most places of a window
 } pooling;
 
-// One output by a plain loop over its window.
-#define SCAN(T, LOWEST, IS_NAN)                                                                                     \
+// One output by plain loops over its window: the largest, then where it is first, or the last NaN. Without branches on what is read,
+// which nobody could foretell.
+#define EACH_PLACE(BODY)                                                                                            \
+    for (int64_t d = d0; d < d0 + nd * a[0].step; d += a[0].step)                                                   \
+        for (int64_t h = h0; h < h0 + nh * a[1].step; h += a[1].step)                                               \
+            for (int64_t w = a[2].start[o]; w < a[2].start[o] + a[2].count[o] * a[2].step; w += a[2].step) {         \
+                int32_t place = (int32_t)((d * a[1].in + h) * a[2].in + w);                                         \
+                BODY                                                                                                \
+            }
+#define SCAN(T)                                                                                                     \
     {                                                                                                               \
-        T best = LOWEST;                                                                                            \
+        const T *from = (const T *)x;                                                                               \
+        T best = from[(d0 * a[1].in + h0) * a[2].in + a[2].start[o]];                                               \
         int32_t at = -1;                                                                                            \
-        for (int64_t d = d0; d < d0 + nd * a[0].step; d += a[0].step)                                               \
-            for (int64_t h = h0; h < h0 + nh * a[1].step; h += a[1].step)                                           \
-                for (int64_t w = a[2].start[o]; w < a[2].start[o] + a[2].count[o] * a[2].step; w += a[2].step) {     \
-                    int64_t place = (d * a[1].in + h) * a[2].in + w;                                                \
-                    T v = ((const T *)x)[place];                                                                    \
-                    bool wins = (v > best) | IS_NAN | (at < 0);   /* without branches, which nobody could foretell */ \
-                    best = wins ? v : best;                                                                         \
-                    at = wins ? (int32_t)place : at;                                                                \
-                }                                                                                                   \
-        ((T *)y)[o] = best;                                                                                         \
+        EACH_PLACE(best = from[place] > best ? from[place] : best;)                                                 \
+        EACH_PLACE(T v = from[place]; at += (place - at) & -(int32_t)(((v == best) & (at < 0)) | (v != v));)         \
+        ((T *)y)[o] = from[at];                                                                                     \
         if (places) places[o] = at;                                                                                 \
     }
 
@@ -62,9 +63,9 @@ static void pool_rows(void *context, int64_t low, int64_t high) {
                 o = p->last - 1;
                 continue;
             }
-            if (p->dtype == TK_F32) SCAN(float, -INFINITY, (v != v))
-            else if (p->dtype == TK_F64) SCAN(double, -INFINITY, (v != v))
-            else SCAN(int64_t, INT64_MIN, 0)
+            if (p->dtype == TK_F32) SCAN(float)
+            else if (p->dtype == TK_F64) SCAN(double)
+            else SCAN(int64_t)
         }
         int64_t n = p->last - p->first;
         if (n <= 0) continue;

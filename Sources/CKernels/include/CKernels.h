@@ -34,6 +34,9 @@ const char *tk_cpu_isa_name(void);
 int tk_set_isa_level(int level);
 /// Outputs of at least so many bytes are stored past the caches. Returns the limit before.
 int64_t tk_set_stream_bytes(int64_t bytes);
+/// Whether convolutions may use Winograd's algorithm, which is faster and rounds more; at start they may.
+bool tk_allows_winograd(void);
+void tk_set_winograd(bool allowed);
 
 // ---- profiling: profiling.c, peaks.c ----
 extern _Atomic int tk_profiling_flag;

@@ -20,6 +20,27 @@ import Testing
         #expect(ConvTranspose1d(6, 4, kernelSize: 3, groups: 2).weight.shape == [6, 2, 3])
     }
 
+    /// Without Winograd's algorithm the last digits are those of direct sums, forward and backward.
+    @Test func winogradSwitch() {
+        defer { Configuration.allowsWinogradConvolution = true }
+        #expect(Configuration.allowsWinogradConvolution)
+        let generator = RandomGenerator(seed: 5)
+        let x = Tensor(normal: [2, 64, 20, 20], generator: generator), w = Tensor(normal: [64, 64, 3, 3], generator: generator)
+        func run(_ type: DType) -> [Tensor] {
+            let leaves = [x, w].map { $0.to(type).asLeaf() }, y = conv2d(leaves[0], leaves[1], padding: 1)
+            return ([y] + gradients(of: [(y * y).sum()], withRespectTo: leaves).map { $0! }).map { $0.to(.float64) }
+        }
+        func errors() -> [Double] {
+            zip(run(.float32), run(.float64)).map { (abs($0 - $1).max() / abs($1).max()).item(Double.self) }
+        }
+        let fast = errors()
+        Configuration.allowsWinogradConvolution = false
+        for (direct, fast) in zip(errors(), fast) {
+            #expect(direct < 5e-6 && fast < 3e-5)
+            #expect(Configuration.current.instructionSet != "AVX-512" || direct < fast)
+        }
+    }
+
     /// Every kernel path agrees with the one in float64, which is columns and products.
     @Test(arguments: [2, 1, 0]) func instructionSets(_ level: Int) {
         defer { _ = tk_set_isa_level(-1) }
