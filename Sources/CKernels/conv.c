@@ -240,15 +240,7 @@ void tk_conv_grad_input(int dtype, const tk_conv_shape *s, const void *g, const 
     bool fused = dtype == TK_F32 && tk_isa_level() == 2 && dense;
     if (direct || fused) {
         // A convolution of g with the reversed taps.
-        tk_conv_shape back = *s;
-        back.inputs = s->outputs;
-        back.outputs = s->inputs;
-        for (int i = 0; i < 3; i++) {
-            back.in[i] = s->out[i];
-            back.out[i] = s->in[i];
-            back.stride[i] = 1;
-            back.pad[i] = s->dilation[i] * (s->kernel[i] - 1) - s->pad[i];
-        }
+        tk_conv_shape back = tk_conv_back(s);
 #if defined(__x86_64__)
         if (fused && tk_conv_is_depthwise(&back)) {
             tk_conv_depthwise(&back, g, weight, true, 0, dx);
@@ -319,7 +311,7 @@ void tk_conv_grad_weight(int dtype, const tk_conv_shape *s, const void *x, const
     bool direct = is_direct(dtype, s);
 #if defined(__x86_64__)
     if (dtype == TK_F32 && tk_isa_level() == 2) {
-        if (tk_conv_is_depthwise(s)) { tk_conv_depthwise_grad_weight(s, x, g, dweight); return; }
+        if (tk_conv_is_depthwise(s)) { tk_conv_depthwise_grads(s, x, g, 0, 0, dweight); return; }
         if (!direct && tk_conv_is_winograd_grad_weight(s)) { tk_conv_winograd_grad_weight(s, x, g, dweight); return; }
         if (!direct && tk_conv_is_planes_grad_weight(s)) { tk_conv_planes_grad_weight(s, x, g, dweight); return; }
         if (!direct && tk_conv_is_wide_grad_weight(s)) { tk_conv_wide_grad_weight(s, x, g, dweight); return; }
@@ -342,6 +334,18 @@ void tk_conv_grad_weight(int dtype, const tk_conv_shape *s, const void *x, const
     if (r.parts == 1) return;
     tk_reduce(TK_SUM, dtype, r.partial, dweight, 1, r.parts, total);
     tk_free(r.partial, bytes);
+}
+
+void tk_conv_grads(int dtype, const tk_conv_shape *s, const void *x, const void *g, const void *weight, void *dx, void *dweight) {
+#if defined(__x86_64__)
+    tk_conv_shape back = tk_conv_back(s);
+    if (dtype == TK_F32 && tk_isa_level() == 2 && tk_conv_is_depthwise(s) && tk_conv_is_depthwise(&back)) {
+        tk_conv_depthwise_grads(s, x, g, weight, dx, dweight);
+        return;
+    }
+#endif
+    tk_conv_grad_input(dtype, s, g, weight, dx);
+    tk_conv_grad_weight(dtype, s, x, g, dweight);
 }
 
 // ---- columns as an operation ----

@@ -11,6 +11,20 @@ static inline int64_t conv_volume(const int64_t size[3]) { return size[0] * size
 /// Elements of a row of the weight: one output's.
 static inline int64_t conv_taps(const tk_conv_shape *s) { return s->inputs * conv_volume(s->kernel); }
 
+/// The convolution that makes the input's gradient of the output's, with its taps reversed and channels exchanged, for steps of 1.
+static inline tk_conv_shape tk_conv_back(const tk_conv_shape *s) {
+    tk_conv_shape back = *s;
+    back.inputs = s->outputs;
+    back.outputs = s->inputs;
+    for (int i = 0; i < 3; i++) {
+        back.in[i] = s->out[i];
+        back.out[i] = s->in[i];
+        back.stride[i] = 1;
+        back.pad[i] = s->dilation[i] * (s->kernel[i] - 1) - s->pad[i];
+    }
+    return back;
+}
+
 /// The columns low ..< high (output places) of one sample's group: rows [inputs · taps] of length `ld`. x points at the group's first
 /// channel; `size` is an element's.
 void tk_conv_columns(int64_t size, const tk_conv_shape *s, const char *x, int64_t low, int64_t high, char *columns, int64_t ld);
@@ -26,7 +40,8 @@ void tk_conv_avx512(const tk_conv_shape *s, const float *x, const float *w, cons
 /// float32 with AVX-512, depthwise 3 × 3 windows one place apart: swept in registers. `transposed`: the taps are reversed.
 bool tk_conv_is_depthwise(const tk_conv_shape *s);
 void tk_conv_depthwise(const tk_conv_shape *s, const float *x, const float *w, bool transposed, const float *bias, float *y);
-void tk_conv_depthwise_grad_weight(const tk_conv_shape *s, const float *x, const float *g, float *dw);
+/// Both gradients by one reading of what they share, or, without dx, the weight's.
+void tk_conv_depthwise_grads(const tk_conv_shape *s, const float *x, const float *g, const float *w, float *dx, float *dw);
 
 /// float32 with AVX-512, few taps of all inputs together: by planes in which every tap reads places that follow each other.
 bool tk_conv_is_planes(const tk_conv_shape *s);

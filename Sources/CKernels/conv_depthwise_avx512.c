@@ -1,20 +1,28 @@
-// Depthwise convolution by 3 × 3 windows one place apart, float32 with AVX-512: two rows of 16 outputs at a time, from four rows of the
-// input. Edges are masks; nothing is copied. Rows are read in the order of memory, which the hardware fetches ahead.
+// Depthwise convolution by 3 × 3 windows one place apart and its gradients, float32 with AVX-512. A strip of up to 64 columns goes down the
+// rows of a plane: each row of the input is read once, at its three shifts, for the three rows of outputs it reaches, whose sums stay in
+// registers. Planes lie one after the other, so memory is read in order; a plane of outputs is made in the nearest cache and
+// written past the caches when all are larger than those. Both gradients come from one reading of what they share.
 #include "conv.h"
 
 #if defined(__x86_64__)
 #include <string.h>
 
+#include "stream.h"
 #include "transpose_avx512.h"
 
-// Outputs of more bytes than a cache holds are written past it.
-enum { LANES = 16, AHEAD = 2048, STREAM = 24 << 20 };
+// A band of rows stays in the nearest cache.
+enum { LANES = 16, BLOCKS = 4, BAND = 4096 };
 
 typedef struct {
-    const tk_conv_shape *s;
-    const float *x, *w, *bias, *g;
+    // y [planes] = the convolution of `from` as `sweep` says, unless NULL
+    const tk_conv_shape *sweep;
+    const float *from, *w, *bias;
     float *y;
     bool transposed, stream;
+    // sums [planes, 9] of products of x and g as `sum` says, unless NULL
+    const tk_conv_shape *sum;
+    const float *x, *g;
+    float *sums, *dw;
 } depthwise;
 
 bool tk_conv_is_depthwise(const tk_conv_shape *s) {
@@ -29,155 +37,201 @@ static __mmask16 inside(int64_t column, int64_t width) {
     return (__mmask16)(column >= 0 ? mask : column <= -LANES ? 0 : mask & (0xffffu << -column));
 }
 
-// Three rows or four at their three shifts; `from` is the first place of the first, shifted once to the left. Rows outside are 0.
-INLINE __m512 read_place(const float *from, int64_t width, int row, int k, const bool whole, const __mmask16 *masks, uint32_t there) {
-    if (!(there >> row & 1)) return _mm512_setzero_ps();
-    return whole ? _mm512_loadu_ps(from + row * width + k) : _mm512_maskz_loadu_ps(masks[k], from + row * width + k);
-}
-
-// Two rows (or one) of 16 outputs, or what their gradients add to the sums of the taps.
-INLINE void sweep_block(const int rows, const bool whole, const float *x, int64_t width, uint32_t there, const __mmask16 *masks, const __m512 w[9],
-                        __m512 bias, float *y, int64_t ld, __mmask16 out) {
-    __m512 sum[2] = { bias, bias }, more[2] = { _mm512_setzero_ps(), _mm512_setzero_ps() };
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows + 2; i++)
-#pragma clang loop unroll(full)
+// Which lanes of a strip's blocks are read, at the three shifts, and which are outputs. With a padding of at most 1 the blocks between the
+// first and the last lie inside.
+typedef struct { __mmask16 in[BLOCKS][3], out; } edges;
+static edges find_edges(const tk_conv_shape *s, int64_t column, int blocks, bool only_outputs) {
+    edges e = { .out = inside(column + (blocks - 1) * LANES, s->out[2]) };
+    for (int b = 0; b < blocks; b++)
         for (int k = 0; k < 3; k++) {
-            __m512 v = read_place(x, width, i, k, whole, masks, there);
-            if (i < 3) sum[0] = i == 1 ? sum[0] : _mm512_fmadd_ps(w[i * 3 + k], v, sum[0]);
-            if (i == 1) more[0] = _mm512_fmadd_ps(w[3 + k], v, more[0]);
-            if (rows == 2 && i > 0) sum[1] = i == 2 ? sum[1] : _mm512_fmadd_ps(w[(i - 1) * 3 + k], v, sum[1]);
-            if (rows == 2 && i == 2) more[1] = _mm512_fmadd_ps(w[3 + k], v, more[1]);
+            e.in[b][k] = inside(column + b * LANES - s->pad[2] + k, s->in[2]);
+            // What is read for lanes past the last output may be a NaN.
+            if (only_outputs && b == blocks - 1) e.in[b][k] &= e.out;
         }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) {
-        if (whole) _mm512_storeu_ps(y + i * ld, _mm512_add_ps(sum[i], more[i]));
-        else _mm512_mask_storeu_ps(y + i * ld, out, _mm512_add_ps(sum[i], more[i]));
-    }
-}
-INLINE void sum_block(const int rows, const bool whole, const float *x, int64_t width, uint32_t there, const __mmask16 *masks, const float *g,
-                      int64_t ld, __mmask16 out, __m512 sum[9]) {
-    __m512 v[2];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) v[i] = whole ? _mm512_loadu_ps(g + i * ld) : _mm512_maskz_loadu_ps(out, g + i * ld);
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows + 2; i++)
-#pragma clang loop unroll(full)
-        for (int k = 0; k < 3; k++) {
-            __m512 u = read_place(x, width, i, k, whole, masks, there);
-            if (i < 3) sum[i * 3 + k] = _mm512_fmadd_ps(v[0], u, sum[i * 3 + k]);
-            if (rows == 2 && i > 0) sum[(i - 1) * 3 + k] = _mm512_fmadd_ps(v[1], u, sum[(i - 1) * 3 + k]);
-        }
-}
-
-// A block of columns: its masks, and whether they are all ones.
-typedef struct { __mmask16 masks[3], out; bool whole; } edge;
-static edge find_edge(const tk_conv_shape *s, int64_t column, bool only_outputs) {
-    int64_t first = column - s->pad[2];
-    edge e = { { inside(first, s->in[2]), inside(first + 1, s->in[2]), inside(first + 2, s->in[2]) }, inside(column, s->out[2]), false };
-    // What is read for lanes past the last output may be a NaN.
-    if (only_outputs) for (int k = 0; k < 3; k++) e.masks[k] &= e.out;
-    e.whole = (e.masks[0] & e.masks[1] & e.masks[2] & e.out) == 0xffff;
     return e;
 }
 
-// Which of the rows from `first` on are inside, of four.
-static uint32_t rows_there(int64_t first, int64_t height) {
-    uint32_t there = 0;
-    for (int i = 0; i < 4; i++) there |= (uint32_t)(first + i >= 0 && first + i < height) << i;
-    return there;
+INLINE __m512 read_block(const float *from, const int b, const int blocks, const int k, const bool padded, const edges *e) {
+    if (padded || b == 0 || b == blocks - 1) return _mm512_maskz_loadu_ps(e->in[b][k], from + b * LANES + k);
+    return _mm512_loadu_ps(from + b * LANES + k);
 }
 
-AVX512 static void sweep_plane(const tk_conv_shape *s, const float *x, const float *taps, float bias, float *y) {
+// Rows row ..< row + rows of outputs, of `blocks` vectors from `column` on; y is where they begin. `ahead` is what comes next. `spill`: what
+// lies behind a row in y is not in use yet.
+INLINE void sweep_strip(const int blocks, const bool padded, const bool spill, const tk_conv_shape *s, const float *x, int64_t row, int64_t rows,
+                        int64_t column, const __m512 w[9], __m512 bias, float *y, const float *ahead) {
+    edges e = find_edges(s, column, blocks, false);
+    int64_t width = s->in[2], ld = s->out[2], top = row - s->pad[1];
+    const float *from = x + top * width + column - s->pad[2];
+    __m512 sum[3][BLOCKS];
+#pragma clang loop unroll(full)
+    for (int b = 0; b < blocks; b++) sum[0][b] = sum[1][b] = sum[2][b] = bias;
+    for (int64_t base = 0; base < rows + 2; base += 3)
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 3; i++) {
+            // Row j of the input is the first of output j, the second of j - 1 and the last of j - 2.
+            int64_t j = base + i;
+            if (j >= rows + 2) break;
+            const int next = i, middle = (i + 2) % 3, last = (i + 1) % 3;
+#pragma clang loop unroll(full)
+            for (int b = 0; b < blocks; b++) {
+                sum[next][b] = bias;
+                _mm_prefetch((const char *)(ahead + j * width + column + b * LANES), _MM_HINT_T0);
+            }
+            if ((uint64_t)(top + j) < (uint64_t)s->in[1])
+#pragma clang loop unroll(full)
+                for (int k = 0; k < 3; k++)
+#pragma clang loop unroll(full)
+                    for (int b = 0; b < blocks; b++) {
+                        __m512 v = read_block(from + j * width, b, blocks, k, padded, &e);
+                        sum[next][b] = _mm512_fmadd_ps(w[k], v, sum[next][b]);
+                        sum[middle][b] = _mm512_fmadd_ps(w[3 + k], v, sum[middle][b]);
+                        sum[last][b] = _mm512_fmadd_ps(w[6 + k], v, sum[last][b]);
+                    }
+            if (j < 2) continue;
+            float *to = y + (j - 2) * ld + column;
+#pragma clang loop unroll(full)
+            for (int b = 0; b < blocks; b++) {
+                if (spill || b < blocks - 1) _mm512_storeu_ps(to + b * LANES, sum[last][b]);
+                else _mm512_mask_storeu_ps(to + b * LANES, e.out, sum[last][b]);
+            }
+        }
+}
+
+// sums [9] of 16 lanes += products of g's rows and of what they read.
+INLINE void sum_strip(const int blocks, const bool padded, const tk_conv_shape *s, const float *x, const float *g, int64_t row, int64_t rows,
+                      int64_t column, float *sums, const float *ahead, const float *g_ahead) {
+    edges e = find_edges(s, column, blocks, true);
+    int64_t width = s->in[2], ld = s->out[2], top = row - s->pad[1];
+    const float *from = x + top * width + column - s->pad[2];
+    __m512 sum[9], v[3][BLOCKS];
+#pragma clang loop unroll(full)
+    for (int t = 0; t < 9; t++) sum[t] = _mm512_load_ps(sums + t * LANES);
+#pragma clang loop unroll(full)
+    for (int b = 0; b < blocks; b++) v[0][b] = v[1][b] = v[2][b] = _mm512_setzero_ps();
+    for (int64_t base = 0; base < rows + 2; base += 3)
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 3; i++) {
+            int64_t j = base + i;
+            if (j >= rows + 2) break;
+            const int next = i, middle = (i + 2) % 3, last = (i + 1) % 3;
+            if (j < rows)
+#pragma clang loop unroll(full)
+                for (int b = 0; b < blocks; b++) {
+                    const float *at = g + (row + j) * ld + column + b * LANES;
+                    v[next][b] = b == blocks - 1 ? _mm512_maskz_loadu_ps(e.out, at) : _mm512_loadu_ps(at);
+                    _mm_prefetch((const char *)(g_ahead + j * ld + column + b * LANES), _MM_HINT_T0);
+                    _mm_prefetch((const char *)(ahead + j * width + column + b * LANES), _MM_HINT_T0);
+                }
+            if ((uint64_t)(top + j) >= (uint64_t)s->in[1]) continue;
+            bool whole = j >= 2 && j < rows;
+#pragma clang loop unroll(full)
+            for (int k = 0; k < 3; k++)
+#pragma clang loop unroll(full)
+                for (int b = 0; b < blocks; b++) {
+                    __m512 u = read_block(from + j * width, b, blocks, k, padded, &e);
+                    // Rows of g that there are not take no part: u may be a NaN.
+                    if (whole || j < rows) sum[k] = _mm512_fmadd_ps(v[next][b], u, sum[k]);
+                    if (whole || (j >= 1 && j <= rows)) sum[3 + k] = _mm512_fmadd_ps(v[middle][b], u, sum[3 + k]);
+                    if (whole || j >= 2) sum[6 + k] = _mm512_fmadd_ps(v[last][b], u, sum[6 + k]);
+                }
+        }
+#pragma clang loop unroll(full)
+    for (int t = 0; t < 9; t++) _mm512_store_ps(sums + t * LANES, sum[t]);
+}
+
+// All strips of a band. A single one may write past its rows.
+#define STRIPS(CALL)                                                                               \
+    for (int64_t column = 0; column < s->out[2]; column += BLOCKS * LANES) {                       \
+        int64_t blocks = conv_least(BLOCKS, conv_ceil_div(s->out[2] - column, LANES));             \
+        if (s->pad[2] > 1) switch (blocks) { case 1: CALL(1, true); break; case 2: CALL(2, true); break; case 3: CALL(3, true); break; default: CALL(4, true); } \
+        else switch (blocks) { case 1: CALL(1, false); break; case 2: CALL(2, false); break; case 3: CALL(3, false); break; default: CALL(4, false); }          \
+    }
+AVX512 static void sweep_band(const tk_conv_shape *s, const float *x, int64_t row, int64_t rows, const float *taps, float bias, float *y, bool spill,
+                              const float *ahead) {
     __m512 w[9], start = _mm512_set1_ps(bias);
 #pragma clang loop unroll(full)
     for (int t = 0; t < 9; t++) w[t] = _mm512_set1_ps(taps[t]);
-    int64_t width = s->in[2], ld = s->out[2];
-    for (int64_t row = 0; row < s->out[1]; row += 2) {
-        int64_t rows = conv_least(2, s->out[1] - row);
-        uint32_t there = rows_there(row - s->pad[1], s->in[1]);
-        for (int64_t column = 0; column < ld; column += LANES) {
-            edge e = find_edge(s, column, false);
-            const float *from = x + (row - s->pad[1]) * width + column - s->pad[2];
-            float *to = y + row * ld + column;
-            for (int64_t i = 0; i < rows; i++) _mm_prefetch((const char *)(from + i * width + AHEAD), _MM_HINT_T0);
-            if (rows == 2 && e.whole && there == 15) sweep_block(2, true, from, width, 15, e.masks, w, start, to, ld, e.out);
-            else if (rows == 2 && there == 15) sweep_block(2, false, from, width, 15, e.masks, w, start, to, ld, e.out);
-            else if (rows == 2) sweep_block(2, false, from, width, there, e.masks, w, start, to, ld, e.out);
-            else sweep_block(1, false, from, width, there, e.masks, w, start, to, ld, e.out);
-        }
-    }
+#define SPILLED(n, padded) sweep_strip(n, padded, true, s, x, row, rows, column, w, start, y, ahead)
+#define WITHIN(n, padded) sweep_strip(n, padded, false, s, x, row, rows, column, w, start, y, ahead)
+    if (spill) STRIPS(SPILLED)
+    else STRIPS(WITHIN)
+}
+AVX512 static void sum_band(const tk_conv_shape *s, const float *x, const float *g, int64_t row, int64_t rows, float *sums, const float *ahead,
+                            const float *g_ahead) {
+#define SUMMED(n, padded) sum_strip(n, padded, s, x, g, row, rows, column, sums, ahead, g_ahead)
+    STRIPS(SUMMED)
 }
 
-AVX512 static void stream_plane(const float *from, float *to, int64_t n) {
-    int64_t i = 0;
-    for (; i < n && ((uintptr_t)(to + i) & 63); i++) to[i] = from[i];
-    for (; i + LANES <= n; i += LANES) _mm512_stream_ps(to + i, _mm512_loadu_ps(from + i));
-    for (; i < n; i++) to[i] = from[i];
-}
+// The first of `rows` rows in a band.
+static int64_t band_start(int64_t rows, int64_t bands, int64_t band) { return rows * band / bands; }
 
-AVX512 static void forward_range(void *context, int64_t low, int64_t high) {
+AVX512 static void planes_range(void *context, int64_t low, int64_t high) {
     const depthwise *d = context;
-    const tk_conv_shape *s = d->s;
-    int64_t in = s->in[1] * s->in[2], out = s->out[1] * s->out[2];
-    size_t bytes = (size_t)out * sizeof(float);
-    float *plane = d->stream ? tk_alloc(bytes) : 0;
+    const tk_conv_shape *s = d->y ? d->sweep : d->sum;
+    int64_t in = s->in[1] * s->in[2], out = s->out[1] * s->out[2], bands = conv_ceil_div(conv_most(in, out), BAND);
+    size_t bytes = d->stream ? (size_t)((conv_ceil_div(s->out[1], bands) + 1) * s->out[2] + BLOCKS * LANES) * sizeof(float) : 0;
+    float *buffer = bytes ? tk_alloc(bytes) : 0;
     for (int64_t p = low; p < high; p++) {
         int64_t channel = p % s->groups;
         float taps[9];
-        for (int t = 0; t < 9; t++) taps[t] = d->w[channel * 9 + (d->transposed ? 8 - t : t)];
-        sweep_plane(s, d->x + p * in, taps, d->bias ? d->bias[channel] : 0, plane ? plane : d->y + p * out);
-        if (plane) stream_plane(plane, d->y + p * out, out);
+        _Alignas(64) float sums[9 * LANES] = { 0 };
+        for (int t = 0; d->y && t < 9; t++) taps[t] = d->w[channel * 9 + (d->transposed ? 8 - t : t)];
+        for (int64_t band = 0; band < bands; band++) {
+            if (d->y) {
+                int64_t row = band_start(s->out[1], bands, band), rows = band_start(s->out[1], bands, band + 1) - row;
+                const float *x = d->from + p * in;
+                float *y = d->y + p * out + row * s->out[2];
+                // Next is x of the same places if sums follow, else what lies behind.
+                const float *ahead = d->sums ? d->x + p * out + row * s->out[2] : x + row * s->in[2] + in / bands;
+                sweep_band(s, x, row, rows, taps, d->bias ? d->bias[channel] : 0, buffer ? buffer : y, buffer && s->out[2] <= BLOCKS * LANES, ahead);
+                if (buffer) tk_stream_copy(y, buffer, rows * s->out[2] * (int64_t)sizeof(float));
+            }
+            if (d->sums) {
+                const tk_conv_shape *u = d->sum;
+                int64_t x_size = u->in[1] * u->in[2], g_size = u->out[1] * u->out[2];
+                int64_t row = band_start(u->out[1], bands, band), rows = band_start(u->out[1], bands, band + 1) - row;
+                const float *x = d->x + p * x_size, *g = d->g + p * g_size;
+                const float *g_ahead = g + row * u->out[2] + g_size / bands;
+                sum_band(u, x, g, row, rows, sums, d->y ? g_ahead : x + row * u->in[2] + x_size / bands, g_ahead);
+            }
+        }
+        for (int t = 0; d->sums && t < 9; t++) d->sums[p * 9 + t] = _mm512_reduce_add_ps(_mm512_load_ps(sums + t * LANES));
     }
-    if (plane) {
-        _mm_sfence();
-        tk_free(plane, bytes);
-    }
+    if (buffer) tk_free(buffer, bytes);
+}
+
+static void run_planes(depthwise *d) {
+    const tk_conv_shape *s = d->y ? d->sweep : d->sum;
+    int64_t out = s->out[1] * s->out[2], planes = s->batch * s->groups;
+    d->stream = d->y && tk_streams(planes * out * (int64_t)sizeof(float));
+    tk_parallel_ranges(planes, 8 * TK_GRAIN / (9 * out + 1) + 1, planes_range, d);
+    if (d->stream) tk_stream_fence();
 }
 
 void tk_conv_depthwise(const tk_conv_shape *s, const float *x, const float *w, bool transposed, const float *bias, float *y) {
-    depthwise d = { .s = s, .x = x, .w = w, .bias = bias, .y = y, .transposed = transposed };
-    int64_t out = s->out[1] * s->out[2], planes = s->batch * s->groups;
-    d.stream = planes * out * (int64_t)sizeof(float) > STREAM && out <= 1 << 16;
-    tk_parallel_ranges(planes, 8 * TK_GRAIN / (9 * out + 1) + 1, forward_range, &d);
+    depthwise d = { .sweep = s, .from = x, .w = w, .bias = bias, .y = y, .transposed = transposed };
+    run_planes(&d);
 }
 
-AVX512 static void grad_weight_task(void *context, int64_t channel) {
+// The sums of all samples, in double.
+static void add_samples(void *context, int64_t low, int64_t high) {
     const depthwise *d = context;
-    const tk_conv_shape *s = d->s;
-    int64_t in = s->in[1] * s->in[2], plane = s->out[1] * s->out[2];
-    double total[9] = { 0 };
-    for (int64_t sample = 0; sample < s->batch; sample++) {
-        const float *x = d->x + (sample * s->groups + channel) * in, *g = d->g + (sample * s->groups + channel) * plane;
-        __m512 sum[9];
-#pragma clang loop unroll(full)
-        for (int t = 0; t < 9; t++) sum[t] = _mm512_setzero_ps();
-        int64_t width = s->in[2], ld = s->out[2];
-        for (int64_t row = 0; row < s->out[1]; row += 2) {
-            int64_t rows = conv_least(2, s->out[1] - row);
-            uint32_t there = rows_there(row - s->pad[1], s->in[1]);
-            for (int64_t column = 0; column < ld; column += LANES) {
-                edge e = find_edge(s, column, true);
-                const float *from = x + (row - s->pad[1]) * width + column - s->pad[2], *v = g + row * ld + column;
-                // The next sample's planes lie far away.
-                for (int64_t i = 0; i < rows; i++) {
-                    _mm_prefetch((const char *)(from + i * width + s->groups * in), _MM_HINT_T1);
-                    _mm_prefetch((const char *)(v + i * ld + s->groups * plane), _MM_HINT_T1);
-                }
-                if (rows == 2 && e.whole && there == 15) sum_block(2, true, from, width, 15, e.masks, v, ld, e.out, sum);
-                else if (rows == 2 && there == 15) sum_block(2, false, from, width, 15, e.masks, v, ld, e.out, sum);
-                else if (rows == 2) sum_block(2, false, from, width, there, e.masks, v, ld, e.out, sum);
-                else sum_block(1, false, from, width, there, e.masks, v, ld, e.out, sum);
-            }
+    const tk_conv_shape *s = d->sum;
+    for (int64_t channel = low; channel < high; channel++)
+        for (int t = 0; t < 9; t++) {
+            double total = 0;
+            for (int64_t sample = 0; sample < s->batch; sample++) total += d->sums[(sample * s->groups + channel) * 9 + t];
+            d->dw[channel * 9 + t] = (float)total;
         }
-#pragma clang loop unroll(full)
-        for (int t = 0; t < 9; t++) total[t] += _mm512_reduce_add_ps(sum[t]);
-    }
-    for (int t = 0; t < 9; t++) d->y[channel * 9 + t] = (float)total[t];
 }
 
-void tk_conv_depthwise_grad_weight(const tk_conv_shape *s, const float *x, const float *g, float *dw) {
-    depthwise d = { .s = s, .x = x, .g = g, .y = dw };
-    tk_parallel(s->groups, grad_weight_task, &d);
+void tk_conv_depthwise_grads(const tk_conv_shape *s, const float *x, const float *g, const float *w, float *dx, float *dw) {
+    tk_conv_shape back = tk_conv_back(s);
+    size_t bytes = (size_t)(s->batch * s->groups * 9) * sizeof(float);
+    depthwise d = { .sweep = &back, .from = g, .w = w, .y = dx, .transposed = true, .sum = s, .x = x, .g = g, .sums = tk_alloc(bytes), .dw = dw };
+    run_planes(&d);
+    tk_parallel_ranges(s->groups, TK_GRAIN / (9 * s->batch + 1) + 1, add_samples, &d);
+    tk_free(d.sums, bytes);
 }
 #endif

@@ -3,9 +3,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "stream.h"
 #include "windows.h"
 
-enum { MOST_PHASES = 4, MOST_STEP = 8, SLACK = 64, MOST_TAPS = 32, MOST_MAPPED = 1 << 20 };
+enum { MOST_PHASES = 4, MOST_STEP = 8, SLACK = 64, MOST_TAPS = 32, MOST_MAPPED = 1 << 20, MOST_BUFFERED = 16384 };
 
 typedef struct {
     int dtype;
@@ -16,12 +17,15 @@ typedef struct {
     // Outputs low ..< high of a row repeat a pattern: `phases` outputs on, the sources lie `step` places on.
     int64_t phases, step, low, high;
     int64_t ends[MOST_PHASES + 1];   // entries of each phase
-    int64_t *offsets;                // of the entries, in the row cut into `step` parts of length `part`
+    // Two outputs per input, or one per two, of few entries: straight from the row.
+    bool doubles, halves;
+    int64_t *offsets;                // of the entries, in the row cut into `step` parts of length `part`, or in the row itself
     void *factors;
     int64_t part;
     // Or each has `taps` entries: places and factors, tap by tap.
     int64_t taps;
     int32_t *places;
+    bool stream;
 } map;
 
 static bool repeats(const tk_axis *a, int64_t j, int64_t phases, int64_t step, double slack) {
@@ -64,11 +68,13 @@ static int64_t set_pattern(map *m) {
     const tk_axis *a = m->columns;
     m->part = (a->in + m->step - 1) / m->step + SLACK;
     int64_t begin = a->first[m->low], entries = a->first[m->low + m->phases] - begin;
+    m->doubles = m->phases == 2 && m->step == 1 && entries <= 8;
+    m->halves = m->phases == 1 && m->step == 2 && entries <= 8;
     m->offsets = tk_alloc((size_t)(entries * 16) + 16);
     m->factors = m->offsets + entries;
     for (int64_t e = 0; e < entries; e++) {
         int64_t source = a->sources[begin + e];
-        m->offsets[e] = source % m->step * m->part + source / m->step;
+        m->offsets[e] = m->doubles || m->halves ? source : source % m->step * m->part + source / m->step;
         set_factor(m, e, a->weights[begin + e]);
     }
     for (int64_t p = 0; p <= m->phases; p++) m->ends[p] = a->first[m->low + p] - begin;
@@ -99,12 +105,42 @@ static int64_t set_even_run(map *m) {
     return run * m->taps * 12 + 16;
 }
 
+// Rows of outputs on their way to memory: straight, or past the caches by way of a buffer of some rows.
+typedef struct { char *to, *buffer; int64_t filled, room, length; } writer;
+static writer make_writer(const map *m, int64_t row) {
+    writer w = {.length = m->columns->out * m->size};
+    w.to = m->y + row * w.length;
+    // 16 rows end on a cache line if the first began on one.
+    w.room = 16 * w.length <= MOST_BUFFERED ? MOST_BUFFERED / (16 * w.length) * 16 * w.length : w.length;
+    if (m->stream) w.buffer = tk_alloc((size_t)w.room);
+    return w;
+}
+static char *next_row(writer *w) { return w->buffer ? w->buffer + w->filled : w->to; }
+static void flush_rows(writer *w) {
+    tk_stream_copy(w->to, w->buffer, w->filled);
+    w->to += w->filled;
+    w->filled = 0;
+}
+static void end_row(writer *w) {
+    if (!w->buffer) w->to += w->length;
+    else if ((w->filled += w->length) == w->room) flush_rows(w);
+}
+static void drop_writer(writer *w) {
+    if (!w->buffer) return;
+    flush_rows(w);
+    tk_free(w->buffer, (size_t)w->room);
+}
+
 // y = the map of row x, which has SLACK elements more.
 #define MAP_ROW(T, SUFFIX)                                                                                                  \
     {                                                                                                                       \
         const T *from = (const T *)x;                                                                                       \
         T *to = (T *)y;                                                                                                     \
-        if (m->phases) {                                                                                                    \
+        if (m->doubles) {                                                                                                   \
+            level->double_row_##SUFFIX(from, m->offsets, (const T *)m->factors, m->ends, to + m->low, (m->high - m->low) / 2);  \
+        } else if (m->halves) {                                                                                             \
+            level->halve_row_##SUFFIX(from, m->offsets, (const T *)m->factors, m->ends[1], to + m->low, m->high - m->low);      \
+        } else if (m->phases) {                                                                                             \
             int64_t n = (m->high - m->low) / m->phases, ld = n + SLACK;                                                     \
             const T *parts = from;                                                                                          \
             if (m->step > 1) {                                                                                              \
@@ -148,18 +184,22 @@ static void map_rows(void *context, int64_t low, int64_t high) {
     double *weights = (double *)(offsets + most);
     char *sum = (char *)(weights + most), *buffer = sum + summed * m->size;
     memset(sum, 0, (size_t)((summed + parts) * m->size));
-    bool copies = b || (m->phases && m->step == 1);   // what the taps read has slack behind it
-    for (int64_t row = low; row < high; row++) {
-        int64_t r = row % outputs;
-        const char *x = m->x + row / outputs * inputs * a->in * m->size;
-        char *y = m->y + row * a->out * m->size;
+    bool copies = b || (m->phases && m->step == 1 && !m->doubles);   // what the taps read has slack behind it
+    writer w = make_writer(m, low);
+    const char *plane = m->x + low / outputs * inputs * a->in * m->size;
+    for (int64_t row = low, r = low % outputs; row < high; row++, r++) {
+        if (r == outputs) r = 0, plane += inputs * a->in * m->size;
+        const char *x = plane;
+        char *y = next_row(&w);
         if (!b && copies) memcpy(sum, x, (size_t)(a->in * m->size));
         else if (b && m->dtype == TK_F32) SUM_ROWS(float, f32)
         else if (b) SUM_ROWS(double, f64)
         if (copies) x = sum;
         if (m->dtype == TK_F32) MAP_ROW(float, f32)
         else MAP_ROW(double, f64)
+        end_row(&w);
     }
+    drop_writer(&w);
     tk_free(offsets, bytes);
 }
 
@@ -178,8 +218,10 @@ static void spread_rows(void *context, int64_t low, int64_t high) {
     char *copy = (char *)(weights + most), *buffer = copy + copied * m->size, *mapped = buffer + parts * m->size, *is_mapped = mapped + b->in * length;
     memset(copy, 0, (size_t)((copied + parts) * m->size));
     int64_t current = -1;
-    for (int64_t row = low; row < high; row++) {
-        int64_t r = row % b->out, plane = row / b->out, n = b->first[r + 1] - b->first[r];
+    writer w = make_writer(m, low);
+    for (int64_t row = low, r = low % b->out, plane = low / b->out; row < high; row++, r++) {
+        if (r == b->out) r = 0, plane++;
+        int64_t n = b->first[r + 1] - b->first[r];
         if (plane != current) memset(is_mapped, 0, (size_t)b->in);
         current = plane;
         for (int64_t e = 0; e < n; e++) {
@@ -193,15 +235,16 @@ static void spread_rows(void *context, int64_t low, int64_t high) {
             const char *x = m->x + (plane * b->in + source) * a->in * m->size;
             char *y = mapped + source * length;
             for (int64_t i = 0; i < a->in * m->size; i += 64) __builtin_prefetch(x + i + 4096);
-            memcpy(copy, x, (size_t)(a->in * m->size));
-            x = copy;
+            if (!m->doubles) x = memcpy(copy, x, (size_t)(a->in * m->size));   // what the taps read has slack behind it
             if (m->dtype == TK_F32) MAP_ROW(float, f32)
             else MAP_ROW(double, f64)
         }
-        char *y = m->y + row * length;
+        char *y = next_row(&w);
         if (m->dtype == TK_F32) level->combine_f32((const float *)mapped, offsets, (const float *)weights, n, (float *)y, a->out);
         else level->combine_f64((const double *)mapped, offsets, weights, n, (double *)y, a->out);
+        end_row(&w);
     }
+    drop_writer(&w);
     tk_free(offsets, bytes);
 }
 
@@ -209,6 +252,7 @@ void tk_map_planes(int dtype, int64_t planes, const tk_axis *rows, const tk_axis
     int64_t count = planes * (rows ? rows->out : 1);
     if (count * columns->out == 0) return;
     map m = {.dtype = dtype, .size = tk_element_size(dtype), .rows = rows, .columns = columns, .x = x, .y = y};
+    m.stream = tk_streams(count * columns->out * m.size);
     find_pattern(&m);
     if (!m.phases) find_even_run(&m);
     int64_t bytes = m.phases ? set_pattern(&m) : m.high > m.low ? set_even_run(&m) : 0;
@@ -219,5 +263,6 @@ void tk_map_planes(int dtype, int64_t planes, const tk_axis *rows, const tk_axis
     } else {
         tk_parallel_ranges(count, 2 * TK_GRAIN / (work + 1) + 1, map_rows, &m);
     }
+    if (m.stream) tk_stream_fence();
     if (bytes) tk_free(m.phases ? (void *)m.offsets : m.factors, (size_t)bytes);
 }

@@ -48,6 +48,12 @@ typedef struct {
     // y[i count + p] = parts[p ld + i] for i < n
     void (*weave_f32)(const float *parts, int64_t ld, int64_t count, float *y, int64_t n);
     void (*weave_f64)(const double *parts, int64_t ld, int64_t count, double *y, int64_t n);
+    // y[2 i + p] = sum over entries e of ends[p] ..< ends[p + 1] of w[e] x[offsets[e] + i], p < 2; and y[i] = sum over t of w[t] x[offsets[t] + 2 i].
+    // They read nothing else.
+    void (*double_row_f32)(const float *x, const int64_t *offsets, const float *w, const int64_t *ends, float *y, int64_t n);
+    void (*double_row_f64)(const double *x, const int64_t *offsets, const double *w, const int64_t *ends, double *y, int64_t n);
+    void (*halve_row_f32)(const float *x, const int64_t *offsets, const float *w, int64_t taps, float *y, int64_t n);
+    void (*halve_row_f64)(const double *x, const int64_t *offsets, const double *w, int64_t taps, double *y, int64_t n);
     // Gradient of disjoint windows of 2 x 2: rows top and bottom of dx, whose first places are `at`, from g at places
     void (*max_pairs_f32)(const float *g, const int32_t *places, int32_t at, int32_t width, float *top, float *bottom, int64_t n);
     void (*max_pairs_f64)(const double *g, const int32_t *places, int32_t at, int32_t width, double *top, double *bottom, int64_t n);

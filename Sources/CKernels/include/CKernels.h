@@ -334,6 +334,8 @@ void tk_conv(int dtype, const tk_conv_shape *s, const void *x, const void *weigh
 void tk_conv_grad_input(int dtype, const tk_conv_shape *s, const void *g, const void *weight, void *dx);
 /// The adjoint in the weight.
 void tk_conv_grad_weight(int dtype, const tk_conv_shape *s, const void *x, const void *g, void *dweight);
+/// Both at once: what they share is read once where it lies in memory.
+void tk_conv_grads(int dtype, const tk_conv_shape *s, const void *x, const void *g, const void *weight, void *dx, void *dweight);
 /// columns [batch, inputs · taps, places] of x [batch, inputs, in...] (groups = 1), and the adjoint, which adds them up.
 void tk_im2col(int dtype, const tk_conv_shape *s, const void *x, void *columns);
 void tk_col2im(int dtype, const tk_conv_shape *s, const void *columns, void *x);

@@ -159,6 +159,9 @@ public protocol Backend: AnyObject, Sendable {
     func convolutionGradInput(_ g: RawTensor, weight: RawTensor, _ dx: RawTensor, _ plan: ConvolutionPlan)
     /// The adjoint of ``convolution(_:weight:bias:_:_:)`` in `weight`.
     func convolutionGradWeight(_ x: RawTensor, _ g: RawTensor, _ dweight: RawTensor, _ plan: ConvolutionPlan)
+    /// Both at once: what they share is read once.
+    func convolutionGradients(
+        _ x: RawTensor, _ g: RawTensor, weight: RawTensor, dx: RawTensor, dweight: RawTensor, _ plan: ConvolutionPlan)
     /// The elements under each place of the kernel, as columns `[batch, channels · taps, places]`; also int64.
     func unfold(_ x: RawTensor, _ columns: RawTensor, _ plan: ConvolutionPlan)
     /// The adjoint of ``unfold(_:_:_:)``: columns added up where they came from.

@@ -28,6 +28,14 @@ extension CPUBackend {
         tk_conv_grad_weight(x.dtype.code, &s, x.pointer, g.pointer, dweight.pointer)
     }
 
+    /// By `tk_conv_grads`: in one pass for depthwise convolutions of float32.
+    public func convolutionGradients(
+        _ x: RawTensor, _ g: RawTensor, weight: RawTensor, dx: RawTensor, dweight: RawTensor, _ plan: ConvolutionPlan
+    ) {
+        var s = shape(plan)
+        tk_conv_grads(x.dtype.code, &s, x.pointer, g.pointer, weight.pointer, dx.pointer, dweight.pointer)
+    }
+
     /// By `tk_im2col`.
     public func unfold(_ x: RawTensor, _ columns: RawTensor, _ plan: ConvolutionPlan) {
         var s = shape(plan)

@@ -9,6 +9,8 @@ public struct ConvolutionPlan: Sendable {
     public var input, output, kernel: [Int]
     /// Steps along the three axes, and the padding before the first place.
     public var stride, padding, dilation: [Int]
+    /// Whether every channel is convolved by itself.
+    var isDepthwise: Bool { inputs == 1 && outputs == 1 && groups > 1 }
 }
 
 /// The windows of a pooling along one axis: window `o` covers `starts[o]`, `starts[o] + step` …, `counts[o]` places, all inside.

@@ -277,6 +277,14 @@ final class ProfilingBackend: Backend {
         time("convolutionGradWeight", [x, g, dweight], flops: plan.flops) { timed.convolutionGradWeight(x, g, dweight, plan) }
     }
 
+    func convolutionGradients(
+        _ x: RawTensor, _ g: RawTensor, weight: RawTensor, dx: RawTensor, dweight: RawTensor, _ plan: ConvolutionPlan
+    ) {
+        time("convolutionGradients", [x, g, weight, dx, dweight], flops: 2 * plan.flops) {
+            timed.convolutionGradients(x, g, weight: weight, dx: dx, dweight: dweight, plan)
+        }
+    }
+
     func unfold(_ x: RawTensor, _ columns: RawTensor, _ plan: ConvolutionPlan) {
         time("unfold", [x, columns]) { timed.unfold(x, columns, plan) }
     }

@@ -36,6 +36,10 @@ import Testing
             // Planes in which taps are offsets: steps and dilations that differ, outputs cut into blocks, few outputs
             ([2, 4, 20, 23], [9, 4, 3, 4], 2, 1, 3, 1), ([3, 1, 28, 28], [32, 1, 5, 5], 1, 0, 1, 1),
             ([1, 3, 90, 80], [20, 3, 7, 3], 2, 3, 1, 1), ([4, 6, 6, 5], [2, 3, 2, 5], 4, 2, 1, 2),
+            // Planes of a column of taps each: many outputs, wide dilations, steps of 2 and 3, rows of one output
+            ([3, 6, 14, 14], [16, 6, 5, 5], 1, 0, 1, 1), ([2, 2, 40, 40], [40, 2, 7, 7], 1, 1, 3, 1),
+            ([2, 2, 33, 21], [30, 2, 5, 5], 2, 4, 2, 1), ([2, 3, 20, 20], [50, 3, 7, 7], 3, 2, 1, 1),
+            ([2, 2, 40, 5], [34, 1, 5, 5], 1, 0, 1, 2), ([1, 1, 12, 80], [48, 1, 7, 20], 1, 0, 1, 1),
             // Winograd's tiles: many, few, planes smaller than a tile, odd channels, groups, padding of 0 and 2
             ([11, 19, 17, 14], [37, 19, 3, 3], 1, 0, 1, 1), ([5, 16, 3, 2], [70, 16, 3, 3], 1, 2, 1, 1),
             ([1, 33, 18, 1], [17, 33, 3, 3], 1, 1, 1, 1), ([3, 40, 13, 21], [64, 20, 3, 3], 1, 1, 1, 2),

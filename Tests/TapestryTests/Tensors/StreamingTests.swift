@@ -17,7 +17,20 @@ import Testing
         (embedding(ids, table) * Tensor(normal: [300, 70], generator: generator)).sum().backward()
         let leaf = x.asLeaf()
         (tanh(leaf) * y).sum().backward()
-        return [
+        // Planes: rows that do and do not end on cache lines
+        let windows = [four, Tensor(normal: [2, 3, 37, 71], generator: generator)].flatMap { images in
+            let operations: [(Tensor) -> Tensor] = [
+                { maxPool2d($0, kernelSize: 2) }, { maxPool2d($0, kernelSize: 3, stride: 2, padding: 1) },
+                { avgPool2d($0, kernelSize: 2) }, { interpolate($0, scaleFactor: [2], mode: .bilinear) },
+                { conv2d($0, Tensor(ones: [$0.shape[1], 1, 3, 3]), padding: 1, groups: $0.shape[1]) },
+            ]
+            return operations.flatMap { operation in
+                let leaf = images.asLeaf(), y = operation(leaf)
+                (y * y).sum().backward()
+                return [("windows", y), ("windows' gradient", leaf.grad!)]
+            }
+        }
+        return windows + [
             ("add", x + y), ("exp", exp(x)), ("double", exp(x.to(.float64))), ("bfloat16", x.to(.bfloat16) * y.to(.bfloat16)),
             ("gradient", leaf.grad!), ("broadcast", wide * row + row), ("column", wide * wide[0..., 0].unsqueezed(1)),
             ("where", which(x .> 0, x, y)), ("clamp", x.clamped(min: -0.5, max: 0.5)),

@@ -8,13 +8,31 @@ final class ConvolutionBackward: Node, @unchecked Sendable {
         self.plan = plan
         super.init()
     }
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
-        switch input {
-        case 0: convolutionGradInput(g, saved(1), plan, like: saved(0).shape)
-        case 1: convolutionGradWeight(saved(0), g, plan, like: saved(1).shape)
-        // First over the places, which lie together.
-        default: g.reshaped([g.shape[0], g.shape[1], g.shape[2...].reduce(1, *)]).sum(2).sum(0)
+    override var isJoint: Bool { true }
+
+    override func vjp(_ outputs: [Tensor?], needs: [Bool]) -> [Tensor?] {
+        guard let g = outputs[0] else { return needs.map { _ in nil } }
+        let x = saved(0), w = saved(1)
+        var result: [Tensor?]
+        if needs[0] && needs[1] && plan.isDepthwise && !isRecorded(x, g, w) {
+            let (dx, dw) = convolutionGradients(x, g, w, plan)
+            result = [dx, dw]
+        } else {
+            result = [
+                needs[0] ? convolutionGradInput(g, w, plan, like: x.shape) : nil,
+                needs[1] ? convolutionGradWeight(x, g, plan, like: w.shape) : nil,
+            ]
         }
+        // First over the places, which lie together.
+        if needs.count > 2 {
+            result.append(needs[2] ? g.reshaped([g.shape[0], g.shape[1], g.shape[2...].reduce(1, *)]).sum(2).sum(0) : nil)
+        }
+        return result
+    }
+
+    /// Whether the gradients are operations of their own, on the tape or inside `vmap`.
+    private func isRecorded(_ tensors: Tensor...) -> Bool {
+        tensors.contains { $0.isBatched || (isGradEnabled && $0.requiresGrad) }
     }
 }
 
@@ -87,6 +105,14 @@ func convolutionGradWeight(_ x: Tensor, _ g: Tensor, _ plan: ConvolutionPlan, li
         node.save(g)
         return node
     }
+}
+
+/// dx and dw in one reading of g, off the tape: depthwise convolutions are bound by memory.
+private func convolutionGradients(_ x: Tensor, _ g: Tensor, _ w: Tensor, _ plan: ConvolutionPlan) -> (dx: Tensor, dw: Tensor) {
+    let dx = RawTensor(shape: x.shape, g.dtype, g.device), dw = RawTensor(shape: w.shape, g.dtype, g.device)
+    dx.backend.convolutionGradients(
+        x.raw.contiguous(), g.raw.contiguous(), weight: w.raw.contiguous(), dx: dx, dweight: dw, plan)
+    return (Tensor(raw: dx), Tensor(raw: dw))
 }
 
 /// Where the groups of an operand lie: in its second axis (after the samples), or in its first.
