@@ -175,8 +175,8 @@ public protocol Backend: AnyObject, Sendable {
     func mapAxis(_ x: RawTensor, _ out: RawTensor, outer: Int, inner: Int, _ map: AxisMap)
     /// The last two axes of `x` mapped.
     func mapPlanes(_ x: RawTensor, _ out: RawTensor, rows: AxisMap, columns: AxisMap)
-    /// `(x - mean) / √(variance + eps) · weight + bias`, `weight` and `bias` per channel. The statistics are computed, over n, and
-    /// written to `mean` and `variance`.
+    /// `(x - mean) / √(variance + eps) · weight + bias`, `weight` and `bias` per channel, and its ReLU if the plan says so. The
+    /// statistics are computed, over n, and written to `mean` and `variance`.
     func channelNorm(
         _ x: RawTensor, weight: RawTensor?, bias: RawTensor?, _ out: RawTensor, mean: RawTensor, variance: RawTensor,
         _ plan: ChannelNormPlan)
@@ -186,8 +186,8 @@ public protocol Backend: AnyObject, Sendable {
         _ plan: ChannelNormPlan)
     /// The gradients that are not nil; those of ``channelNormApply(_:weight:bias:_:mean:variance:_:)`` if `fixed`.
     func channelNormGrad(
-        _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, mean: RawTensor, variance: RawTensor, dx: RawTensor?,
-        dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool)
+        _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, bias: RawTensor?, mean: RawTensor, variance: RawTensor,
+        dx: RawTensor?, dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool)
 
     // MARK: Connectionist temporal classification
     /// Losses `[batch]` of `logProbabilities [time, batch, classes]` and what the gradient needs, `alpha [batch, time, states]`.
