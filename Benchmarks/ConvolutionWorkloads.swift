@@ -81,7 +81,7 @@ extension Workloads {
     static let convolutions: [Workload] =
         convolutionCases.flatMap { [convolution($0, backward: false), convolution($0, backward: true)] }
         + image("bn_relu", [32, 64, 56, 56], forward: 12, backward: 20) { x, w, b in
-            relu(batchNormWithStatistics(x, weight: w, bias: b).output)
+            batchNormWithStatistics(x, weight: w, bias: b, activation: .relu).output
         }
         + image("bn", [32, 64, 56, 56], forward: 12, backward: 20) { x, w, b in
             batchNormWithStatistics(x, weight: w, bias: b).output

@@ -19,7 +19,7 @@ private final class ResidualBlock: Module, Layer {
     }
 
     func callAsFunction(_ x: Tensor) -> Tensor {
-        relu(secondNorm(second(relu(firstNorm(first(x))))) + (shortcut?(x) ?? x))
+        relu(secondNorm(second(firstNorm(first(x), activation: .relu))) + (shortcut?(x) ?? x))
     }
 }
 

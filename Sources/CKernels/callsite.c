@@ -6,6 +6,7 @@
 
 _Thread_local int tk_grad_disabled_depth = 0;
 _Thread_local int tk_autocast_type = -1;
+_Thread_local void *tk_thread_object = NULL;
 
 // The bounds of this thread's stack; high == 0: not looked up yet, low > high: unknown, never walk.
 static _Thread_local uintptr_t stack_low, stack_high;

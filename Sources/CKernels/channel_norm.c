@@ -15,6 +15,7 @@ typedef struct {
     double *mean, *variance;      // of the statistics' sets
     double *sums;                 // pairs: Σ g and Σ g (x - mean), per sample and channel, or per channel if rows are short
     void *a, *b, *c, *centre;     // per row: coefficients in the type
+    void *scale, *shift;          // of the output, where its sign decides
     double eps;
     bool fixed;
 } norm;
@@ -96,13 +97,22 @@ static void tile_task(void *context, int64_t tile) {
     }
 }
 
+// The gradient starts from the statistics as they are kept: with the same here, it finds the same sign for every output.
+static void round_variance(norm *m, int64_t set) {
+    if (m->dtype == TK_F32) m->variance[set] = (float)m->variance[set];
+}
+
 static void find_statistics(norm *m) {
     const tk_norm_shape *s = m->s;
     if (!s->groups && s->inner < SHORT) tk_parallel((s->channels + TILE - 1) / TILE, tile_task, m);
     else tk_parallel(sets(s), set_task, m);
+    for (int64_t i = 0; i < sets(s); i++) round_variance(m, i);
 }
 
 // ---- output ----
+
+// What the output is at least.
+static double least(const norm *m) { return m->s->rectified ? 0 : -INFINITY; }
 
 static void scale_rows(void *context, int64_t low, int64_t high) {
     const norm *m = context;
@@ -111,9 +121,11 @@ static void scale_rows(void *context, int64_t low, int64_t high) {
     for (int64_t r = low; r < high; r++) {
         int64_t k = s->groups ? r : r % s->channels, at = r * s->inner;
         if (m->dtype == TK_F32)
-            level->scale_f32((const float *)m->x + at, ((float *)m->centre)[k], ((float *)m->a)[k], ((float *)m->c)[k], (float *)m->y + at, s->inner);
+            level->scale_f32((const float *)m->x + at, ((float *)m->centre)[k], ((float *)m->a)[k], ((float *)m->c)[k], (float)least(m),
+                             (float *)m->y + at, s->inner);
         else
-            level->scale_f64((const double *)m->x + at, ((double *)m->centre)[k], ((double *)m->a)[k], ((double *)m->c)[k], (double *)m->y + at, s->inner);
+            level->scale_f64((const double *)m->x + at, ((double *)m->centre)[k], ((double *)m->a)[k], ((double *)m->c)[k], least(m),
+                             (double *)m->y + at, s->inner);
     }
 }
 
@@ -124,8 +136,9 @@ static void scale_rows(void *context, int64_t low, int64_t high) {
         const T *x = (const T *)m->x + at, *g = m->g ? (const T *)m->g + at : x;                    \
         const T *a = (const T *)m->a + base, *b = m->b ? (const T *)m->b + base : a;                \
         const T *c = (const T *)m->c + base, *centre = (const T *)m->centre + base;                 \
-        T *y = (T *)m->y + at;                                                                      \
-        (void)g; (void)b;                                                                           \
+        const T *scale = m->scale ? (const T *)m->scale + base : a, *shift = m->scale ? (const T *)m->shift + base : a;    \
+        T *y = (T *)m->y + at, bottom = (T)least(m);                                                \
+        (void)g; (void)b; (void)scale; (void)shift; (void)bottom;                                   \
         if (s->inner == 1)                                                                          \
             for (int64_t k = 0; k < s->channels; k++) { int64_t i = k; y[i] = (EXPR); }             \
         else                                                                                        \
@@ -135,8 +148,9 @@ static void scale_rows(void *context, int64_t low, int64_t high) {
 static void scale_samples(void *context, int64_t low, int64_t high) {
     const norm *m = context;
     const tk_norm_shape *s = m->s;
-    if (m->dtype == TK_F32) EACH(float, (x[i] - centre[k]) * a[k] + c[k])
-    else EACH(double, (x[i] - centre[k]) * a[k] + c[k])
+#define SCALED ((x[i] - centre[k]) * a[k] + c[k])
+    if (m->dtype == TK_F32) EACH(float, SCALED < bottom ? bottom : SCALED)
+    else EACH(double, SCALED < bottom ? bottom : SCALED)
 }
 
 static void run_rows(norm *m, tk_range_fn by_row, tk_range_fn by_sample) {
@@ -153,7 +167,7 @@ static void apply(norm *m, double eps) {
     for (int64_t r = 0; r < n; r++) {
         int64_t set = set_of(s, r), c = r % s->channels;
         write(m, m->centre, r, m->mean[set]);
-        write(m, m->a, r, (m->weight ? read(m, m->weight, c) : 1) / sqrt(m->variance[set] + eps));
+        write(m, m->a, r, (m->weight ? read(m, m->weight, c) : 1) * (1 / sqrt(m->variance[set] + eps)));
         write(m, m->c, r, m->bias ? read(m, m->bias, c) : 0);
     }
     run_rows(m, scale_rows, scale_samples);
@@ -171,17 +185,19 @@ static int64_t row_of_set(const tk_norm_shape *s, int64_t set, int64_t i) {
 }
 
 static void whole_set_task(void *context, int64_t set) {
-    const norm *m = context;
+    norm *m = context;
     const tk_norm_shape *s = m->s;
     const tk_windows *level = tk_current_windows();
     set_task(context, set);
+    round_variance(m, set);
     double rstd = 1 / sqrt(m->variance[set] + m->eps);
     for (int64_t i = 0; i < rows_of_set(s); i++) {
         int64_t row = row_of_set(s, set, i), c = row % s->channels, at = row * s->inner;
         double scale = (m->weight ? read(m, m->weight, c) : 1) * rstd, shift = m->bias ? read(m, m->bias, c) : 0;
         if (m->dtype == TK_F32)
-            level->scale_f32((const float *)m->x + at, (float)m->mean[set], (float)scale, (float)shift, (float *)m->y + at, s->inner);
-        else level->scale_f64((const double *)m->x + at, m->mean[set], scale, shift, (double *)m->y + at, s->inner);
+            level->scale_f32((const float *)m->x + at, (float)m->mean[set], (float)scale, (float)shift, (float)least(m), (float *)m->y + at,
+                             s->inner);
+        else level->scale_f64((const double *)m->x + at, m->mean[set], scale, shift, least(m), (double *)m->y + at, s->inner);
     }
 }
 
@@ -231,6 +247,20 @@ void tk_channel_norm_apply(int dtype, const tk_norm_shape *s, const void *x, con
 
 // ---- gradient ----
 
+// How the output of row r was made, whose sign says whether a gradient passes; without rectifying, 1 says that it does.
+// `variance` holds inverse roots by now.
+static double gate_scale(const norm *m, int64_t r) {
+    int64_t c = r % m->s->channels;
+    return m->s->rectified ? (m->weight ? read(m, m->weight, c) : 1) * m->variance[m->s->groups ? set_of(m->s, r) : c] : 0;
+}
+static double gate_shift(const norm *m, int64_t r) { return !m->s->rectified ? 1 : m->bias ? read(m, m->bias, r % m->s->channels) : 0; }
+
+// Whether the gradient passes an output, which is found as it was made, in its type.
+static bool passes(const norm *m, double x, double mean, double scale, double shift) {
+    if (m->dtype == TK_F32) return !(((float)x - (float)mean) * (float)scale + (float)shift <= 0);
+    return !((x - mean) * scale + shift <= 0);
+}
+
 static void sum_rows(void *context, int64_t low, int64_t high) {
     const norm *m = context;
     const tk_norm_shape *s = m->s;
@@ -238,9 +268,10 @@ static void sum_rows(void *context, int64_t low, int64_t high) {
     for (int64_t r = low; r < high; r++) {
         int64_t at = r * s->inner;
         double mean = m->mean[s->groups ? set_of(s, r) : r % s->channels], *out = m->sums + 2 * r;
+        double scale = gate_scale(m, r), shift = gate_shift(m, r);
         out[0] = out[1] = 0;
-        if (m->dtype == TK_F32) level->products_f32((const float *)m->x + at, (const float *)m->g + at, (float)mean, s->inner, out);
-        else level->products_f64((const double *)m->x + at, (const double *)m->g + at, mean, s->inner, out);
+        if (m->dtype == TK_F32) level->products_f32((const float *)m->x + at, (const float *)m->g + at, (float)mean, (float)scale, (float)shift, s->inner, out);
+        else level->products_f64((const double *)m->x + at, (const double *)m->g + at, mean, scale, shift, s->inner, out);
     }
 }
 
@@ -250,12 +281,14 @@ static void sum_tile(void *context, int64_t tile) {
     int64_t first = tile * TILE, channels = s->channels - first < TILE ? s->channels - first : TILE;
     for (int64_t c = first; c < first + channels; c++) m->sums[2 * c] = m->sums[2 * c + 1] = 0;
     for (int64_t n = 0; n < s->batch; n++)
-        for (int64_t c = first; c < first + channels; c++)
+        for (int64_t c = first; c < first + channels; c++) {
+            double scale = gate_scale(m, c), shift = gate_shift(m, c);
             for (int64_t i = (n * s->channels + c) * s->inner, k = 0; k < s->inner; k++) {
-                double g = read(m, m->g, i + k);
+                double x = read(m, m->x, i + k), g = passes(m, x, m->mean[c], scale, shift) ? read(m, m->g, i + k) : 0;
                 m->sums[2 * c] += g;
-                m->sums[2 * c + 1] += g * (read(m, m->x, i + k) - m->mean[c]);
+                m->sums[2 * c + 1] += g * (x - m->mean[c]);
             }
+        }
 }
 
 static void blend_rows(void *context, int64_t low, int64_t high) {
@@ -264,20 +297,25 @@ static void blend_rows(void *context, int64_t low, int64_t high) {
     const tk_windows *level = tk_current_windows();
     for (int64_t r = low; r < high; r++) {
         int64_t k = s->groups ? r : r % s->channels, at = r * s->inner;
+        double scale = gate_scale(m, r), shift = gate_shift(m, r);
         if (m->dtype == TK_F32)
             level->blend_f32((const float *)m->x + at, (const float *)m->g + at, ((float *)m->centre)[k], ((float *)m->a)[k], ((float *)m->b)[k],
-                             ((float *)m->c)[k], (float *)m->y + at, s->inner);
+                             ((float *)m->c)[k], (float)scale, (float)shift, (float *)m->y + at, s->inner);
         else
             level->blend_f64((const double *)m->x + at, (const double *)m->g + at, ((double *)m->centre)[k], ((double *)m->a)[k],
-                             ((double *)m->b)[k], ((double *)m->c)[k], (double *)m->y + at, s->inner);
+                             ((double *)m->b)[k], ((double *)m->c)[k], scale, shift, (double *)m->y + at, s->inner);
     }
 }
 
 static void blend_samples(void *context, int64_t low, int64_t high) {
     const norm *m = context;
     const tk_norm_shape *s = m->s;
-    if (m->dtype == TK_F32) EACH(float, a[k] * g[i] + (b[k] * (x[i] - centre[k]) + c[k]))
-    else EACH(double, a[k] * g[i] + (b[k] * (x[i] - centre[k]) + c[k]))
+#define BLENDED(PASSED) (a[k] * (PASSED) + (b[k] * (x[i] - centre[k]) + c[k]))
+#define GATED ((x[i] - centre[k]) * scale[k] + shift[k] <= 0 ? 0 : g[i])
+    if (m->dtype == TK_F32 && m->scale) EACH(float, BLENDED(GATED))
+    else if (m->dtype == TK_F32) EACH(float, BLENDED(g[i]))
+    else if (m->scale) EACH(double, BLENDED(GATED))
+    else EACH(double, BLENDED(g[i]))
 }
 
 // Sums and dx of a set; `variance` holds inverse roots by now.
@@ -296,20 +334,21 @@ static void whole_set_grad_task(void *context, int64_t set) {
     double b = m->fixed ? 0 : -rstd * rstd * total[1] / count, c = m->fixed ? 0 : -rstd * total[0] / count;
     for (int64_t i = 0; m->y && i < rows_of_set(s); i++) {
         int64_t row = row_of_set(s, set, i), at = row * s->inner;
-        double a = rstd * (m->weight ? read(m, m->weight, row % s->channels) : 1);
+        double a = rstd * (m->weight ? read(m, m->weight, row % s->channels) : 1), scale = gate_scale(m, row), shift = gate_shift(m, row);
         if (m->dtype == TK_F32)
             level->blend_f32((const float *)m->x + at, (const float *)m->g + at, (float)m->mean[set], (float)a, (float)b, (float)c,
-                             (float *)m->y + at, s->inner);
+                             (float)scale, (float)shift, (float *)m->y + at, s->inner);
         else
-            level->blend_f64((const double *)m->x + at, (const double *)m->g + at, m->mean[set], a, b, c, (double *)m->y + at, s->inner);
+            level->blend_f64((const double *)m->x + at, (const double *)m->g + at, m->mean[set], a, b, c, scale, shift, (double *)m->y + at,
+                             s->inner);
     }
 }
 
 // With h = (x - mean) rstd and s = g w: dx = rstd (s - mean(s) - h mean(s h)), dw = Σ g h, db = Σ g
 void tk_channel_norm_grad(int dtype, const tk_norm_shape *s, const void *x, const void *g, const void *mean, const void *variance,
-                          const void *weight, void *dx, void *dweight, void *dbias, double eps, bool fixed) {
+                          const void *weight, const void *bias, void *dx, void *dweight, void *dbias, double eps, bool fixed) {
     norm m = make_norm(dtype, s, x);
-    m.g = g, m.weight = weight, m.y = dx;
+    m.g = g, m.weight = weight, m.bias = bias, m.y = dx;
     take_statistics(&m, mean, variance);
     for (int64_t i = 0; i < sets(s); i++) m.variance[i] = 1 / sqrt(m.variance[i] + eps);   // from here on its inverse root
     const double *rstd = m.variance;
@@ -340,6 +379,7 @@ void tk_channel_norm_grad(int dtype, const tk_norm_shape *s, const void *x, cons
     if (dx && !by_set) {
         double count = (double)set_size(s);
         m.a = tk_alloc(bytes), m.b = tk_alloc(bytes), m.c = tk_alloc(bytes), m.centre = tk_alloc(bytes);
+        if (s->rectified) m.scale = tk_alloc(bytes), m.shift = tk_alloc(bytes);
         for (int64_t r = 0; r < n; r++) {
             int64_t k = set_of(s, r);
             double w = weight ? read(&m, weight, r % s->channels) : 1;
@@ -347,12 +387,19 @@ void tk_channel_norm_grad(int dtype, const tk_norm_shape *s, const void *x, cons
             write(&m, m.a, r, rstd[k] * w);
             write(&m, m.b, r, fixed ? 0 : -rstd[k] * rstd[k] * set[2 * k + 1] / count);
             write(&m, m.c, r, fixed ? 0 : -rstd[k] * set[2 * k] / count);
+            if (!s->rectified) continue;
+            write(&m, m.scale, r, gate_scale(&m, r));
+            write(&m, m.shift, r, gate_shift(&m, r));
         }
         run_rows(&m, blend_rows, blend_samples);
         tk_free(m.a, bytes);
         tk_free(m.b, bytes);
         tk_free(m.c, bytes);
         tk_free(m.centre, bytes);
+        if (s->rectified) {
+            tk_free(m.scale, bytes);
+            tk_free(m.shift, bytes);
+        }
     }
     tk_free(channel, total_bytes);
     tk_free(m.sums, sum_bytes);

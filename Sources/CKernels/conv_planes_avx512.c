@@ -11,7 +11,7 @@
 #include "gemm_avx512.h"
 #include "transpose_avx512.h"
 
-enum { WIDE = 32, LANES = 16, ROWS = TK_TILE_ROWS, SIDE = 5, PLACES = 2048 };
+enum { WIDE = 32, LANES = 16, ROWS = TK_TILE_ROWS, SIDE = 5, PLACES = 2048, TIGHT = 1 << 16 };
 
 typedef struct {
     tk_planes p;
@@ -24,18 +24,32 @@ typedef struct {
     int64_t units, parts;         // of the weight's gradient: blocks of all samples; partial sums
 } planes;
 
-tk_planes tk_make_planes(const tk_conv_shape *s, int64_t most) {
-    tk_planes p = { .s = s, .taps = conv_taps(s) };
-    p.width = s->out[2] + (s->kernel[2] - 1) * s->dilation[2] / s->stride[2];
-    p.rows = conv_least(conv_most(most / p.width, 1), s->out[1]);
+// Planes of `width` columns, for about `most` outputs.
+static tk_planes planes_of(const tk_conv_shape *s, int64_t most, int64_t width, int64_t columns) {
+    tk_planes p = { .s = s, .taps = conv_taps(s), .width = width, .columns = columns };
+    p.rows = conv_least(conv_most(most / width, 1), s->out[1]);
     p.rows = conv_ceil_div(s->out[1], conv_ceil_div(s->out[1], p.rows));
     p.height = p.rows + (s->kernel[1] - 1) * s->dilation[1] / s->stride[1];
-    p.size = s->inputs * s->stride[1] * s->stride[2] * p.height * p.width + 4 * WIDE;
+    p.size = s->inputs * s->stride[1] * columns * p.height * width + 4 * WIDE;
     return p;
 }
 
+// About the cycles per sample and group: of filling the planes, and of multiplying what their rows hold.
+static int64_t cost(const tk_planes *p) {
+    const tk_conv_shape *s = p->s;
+    int64_t fills = s->inputs * s->stride[1] * p->columns * conv_ceil_div(s->out[1], p->rows) * p->height * conv_ceil_div(p->width, LANES);
+    return 5 * fills + conv_ceil_div(s->out[1] * p->width, LANES) * p->taps * s->outputs / 2;
+}
+
+tk_planes tk_make_planes(const tk_conv_shape *s, int64_t most, bool may_be_tight) {
+    tk_planes p = planes_of(s, most, s->out[2] + (s->kernel[2] - 1) * s->dilation[2] / s->stride[2], s->stride[2]);
+    tk_planes tight = planes_of(s, most, s->out[2], s->kernel[2]);
+    tight.tight = true;
+    return may_be_tight && tight.size <= TIGHT && cost(&tight) < cost(&p) ? tight : p;
+}
+
 static planes make_planes(const tk_conv_shape *s) {
-    planes f = { .p = tk_make_planes(s, PLACES) };
+    planes f = { .p = tk_make_planes(s, PLACES, true) };
     f.blocks = conv_ceil_div(s->out[1], f.p.rows);
     return f;
 }
@@ -47,7 +61,7 @@ bool tk_has_planes(const tk_conv_shape *s) {
 bool tk_conv_is_planes(const tk_conv_shape *s) {
     if (!tk_has_planes(s) || conv_volume(s->kernel) == 1) return false;
     // The share of the lanes that are outputs, and the more of it the more taps would share a panel of columns.
-    tk_planes p = tk_make_planes(s, PLACES);
+    tk_planes p = tk_make_planes(s, PLACES, true);
     double share = (double)(p.rows * s->out[2]) / (double)(conv_ceil_div(p.rows * p.width, WIDE) * WIDE);
     return p.taps <= 512 ? share >= 0.5 : p.taps <= 2048 && share >= 0.8;
 }
@@ -63,29 +77,57 @@ void tk_find_offsets(const tk_planes *p, int64_t *offsets) {
         for (int64_t kh = 0; kh < s->kernel[1]; kh++)
             for (int64_t kw = 0; kw < s->kernel[2]; kw++) {
                 int64_t h = kh * s->dilation[1], w = kw * s->dilation[2];
-                int64_t plane = (c * s->stride[1] + h % s->stride[1]) * s->stride[2] + w % s->stride[2];
-                *offsets++ = (plane * p->height + h / s->stride[1]) * p->width + w / s->stride[2];
+                int64_t plane = (c * s->stride[1] + h % s->stride[1]) * p->columns + (p->tight ? kw : w % s->stride[2]);
+                *offsets++ = (plane * p->height + h / s->stride[1]) * p->width + (p->tight ? 0 : w / s->stride[2]);
             }
 }
 
+// Lanes low ..< high of a vector; either may lie outside it.
+INLINE __mmask16 lanes_between(int64_t low, int64_t high) {
+    low = conv_least(conv_most(low, 0), LANES), high = conv_least(conv_most(high, low), LANES);
+    return (__mmask16)((1u << high) - (1u << low));
+}
+
+// Places 0 ..< width of a row: from[j step] for low <= j < high, else 0. Up to 15 places more are written.
+INLINE void fill_row(const int64_t step, const float *from, int64_t low, int64_t high, int64_t width, float *to) {
+    uint64_t short_row = low < high && width <= 64 ? (~(uint64_t)0 >> (64 - (high - low))) << low : 0;
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i apart = _mm512_mullo_epi32(_mm512_set1_epi32((int)step), _mm512_srli_epi32(even, 1));
+    for (int64_t j = 0; j < width; j += LANES, from += LANES * step) {
+        __mmask16 mask = width <= 64 ? (__mmask16)(short_row >> j) : lanes_between(low - j, high - j);
+        __m512 v;
+        if (step == 1) {
+            v = _mm512_maskz_loadu_ps(mask, from);
+        } else if (step == 2) {
+            __m512 first = _mm512_maskz_loadu_ps(lanes_between(2 * (low - j), 2 * (high - j) - 1), from);
+            __m512 second = _mm512_maskz_loadu_ps(lanes_between(2 * (low - j) - LANES, 2 * (high - j) - 1 - LANES), from + LANES);
+            v = _mm512_maskz_permutex2var_ps(mask, first, even, second);
+        } else {
+            v = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, apart, from, 4);
+        }
+        _mm512_storeu_ps(to + j, v);
+    }
+}
+
+// Rows in the order of memory: what one writes past its end belongs to the next. Masked stores were three times slower.
 AVX512 void tk_fill_planes(const tk_planes *p, const float *x, int64_t first, float *out) {
     const tk_conv_shape *s = p->s;
     int64_t step = s->stride[2];
-    for (int64_t c = 0; c < s->inputs; c++)
-        for (int64_t i = 0; i < p->height * s->stride[1]; i++) {
-            int64_t ih = first * s->stride[1] + i - s->pad[1];
-            if (ih < 0 || ih >= s->in[1]) continue;
-            for (int64_t phase = 0; phase < step; phase++) {
-                int64_t q = phase - s->pad[2];   // place j is input q + j step
+    for (int64_t c = 0; c < s->inputs; c++, x += s->in[1] * s->in[2])
+        for (int64_t phase = 0; phase < s->stride[1]; phase++)
+            for (int64_t column = 0; column < p->columns; column++) {
+                int64_t q = column * (p->tight ? s->dilation[2] : 1) - s->pad[2];   // place j is input q + j step
                 int64_t lo = q >= 0 ? 0 : conv_ceil_div(-q, step), hi = s->in[2] - q <= 0 ? 0 : conv_ceil_div(s->in[2] - q, step);
                 hi = conv_least(hi, p->width);
-                const float *from = x + (c * s->in[1] + ih) * s->in[2] + q;
-                float *to = out + (((c * s->stride[1] + i % s->stride[1]) * step + phase) * p->height + i / s->stride[1]) * p->width;
-                if (step == 1) for (int64_t j = lo; j < hi; j++) to[j] = from[j];
-                else if (step == 2) for (int64_t j = lo; j < hi; j++) to[j] = from[2 * j];
-                else for (int64_t j = lo; j < hi; j++) to[j] = from[j * step];
+                int64_t ih = first * s->stride[1] + phase - s->pad[1];
+                for (int64_t i = 0; i < p->height; i++, ih += s->stride[1], out += p->width) {
+                    bool inside = ih >= 0 && ih < s->in[1] && lo < hi;
+                    const float *from = x + (inside ? ih * s->in[2] + q : 0);
+                    if (step == 1) fill_row(1, from, lo, inside ? hi : lo, p->width, out);
+                    else if (step == 2) fill_row(2, from, lo, inside ? hi : lo, p->width, out);
+                    else fill_row(step, from, lo, inside ? hi : lo, p->width, out);
+                }
             }
-        }
 }
 
 // Which of the places from q on are outputs.
@@ -159,7 +201,6 @@ static void forward_task(void *context, int64_t task) {
     int64_t *offsets = tk_alloc(bytes);
     float *x = (float *)(offsets + f->p.taps);
     tk_find_offsets(&f->p, offsets);
-    memset(x, 0, (size_t)size * sizeof(float));
     tk_fill_planes(&f->p, f->x + sample * s->inputs * s->in[1] * s->in[2], first, x);
     float *y = f->y + sample * s->outputs * places + first * s->out[2];
     for (int64_t q = 0; q < rows * f->p.width; q += WIDE) {
@@ -208,7 +249,7 @@ INLINE void dots(const int outputs, const int taps, int64_t count, const uint16_
         for (int t = 0; t < taps; t++) u[t] = _mm512_maskz_loadu_ps(mask, from[t] + v * LANES);
 #pragma clang loop unroll(full)
         for (int i = 0; i < outputs; i++) {
-            __m512 r = _mm512_load_ps(g + i * g_step + v * LANES);
+            __m512 r = _mm512_maskz_loadu_ps(mask, g + i * g_step + v * LANES);
 #pragma clang loop unroll(full)
             for (int t = 0; t < taps; t++) sum[i][t] = _mm512_fmadd_ps(r, u[t], sum[i][t]);
         }
@@ -234,32 +275,31 @@ AVX512 static void grad_weight_task(void *context, int64_t task) {
     const planes *f = context;
     const tk_conv_shape *s = f->p.s;
     int64_t group = task % s->groups, part = task / s->groups, places = s->out[1] * s->out[2];
-    int64_t size = (f->p.size + LANES - 1) / LANES * LANES, g_step = conv_ceil_div(f->p.rows * f->p.width, LANES) * LANES;
-    int64_t sum_count = s->outputs * f->p.taps * LANES, vectors = g_step / LANES;
-    size_t bytes = (size_t)(sum_count + s->outputs * g_step + size) * sizeof(float) + (size_t)f->p.taps * sizeof(int64_t) + (size_t)vectors * 2;
-    float *sums = tk_alloc(bytes), *g = sums + sum_count, *x = g + s->outputs * g_step;
+    int64_t size = (f->p.size + LANES - 1) / LANES * LANES, vectors = conv_ceil_div(f->p.rows * f->p.width, LANES), ld = vectors * LANES;
+    int64_t sum_count = s->outputs * f->p.taps * LANES, copied = f->p.tight ? 0 : s->outputs * ld;
+    size_t bytes = (size_t)(sum_count + copied + size) * sizeof(float) + (size_t)f->p.taps * sizeof(int64_t) + (size_t)vectors * 2;
+    float *sums = tk_alloc(bytes), *copy = sums + sum_count, *x = copy + copied;
     int64_t *offsets = (int64_t *)(x + size);
     uint16_t *masks = (uint16_t *)(offsets + f->p.taps);
     tk_find_offsets(&f->p, offsets);
-    memset(sums, 0, (size_t)(sum_count + s->outputs * g_step) * sizeof(float));
+    memset(sums, 0, (size_t)sum_count * sizeof(float));
     int64_t output_tiles = conv_ceil_div(s->outputs, SIDE), tap_tiles = conv_ceil_div(f->p.taps, SIDE), last_rows = -1;
     for (int64_t unit = f->units * part / f->parts; unit < f->units * (part + 1) / f->parts; unit++) {
         int64_t first = unit % f->blocks * f->p.rows, rows = conv_least(f->p.rows, s->out[1] - first), sample = unit / f->blocks * s->groups + group;
-        memset(x, 0, (size_t)size * sizeof(float));
-        tk_fill_planes(&f->p, f->x + sample * s->inputs * s->in[1] * s->in[2], first, x);
-        const float *from = f->g + sample * s->outputs * places + first * s->out[2];
+            const float *from = f->g + sample * s->outputs * places + first * s->out[2];
         if (rows != last_rows) {
-            // A block with fewer rows leaves something behind.
-            memset(g, 0, (size_t)(s->outputs * g_step) * sizeof(float));
+            // Between the rows; and a block with fewer rows leaves something behind.
+            memset(copy, 0, (size_t)copied * sizeof(float));
             for (int64_t v = 0; v < vectors; v++) masks[v] = (uint16_t)output_mask(&f->p, rows, v * LANES, LANES);
             last_rows = rows;
         }
-        for (int64_t o = 0; o < s->outputs; o++)
-            for (int64_t i = 0; i < rows; i++) {
-                const float *row = from + o * places + i * s->out[2];
-                float *to = g + o * g_step + i * f->p.width;
-                for (int64_t j = 0; j < s->out[2]; j++) to[j] = row[j];
-            }
+        // Rows as wide as the planes' are read where they lie.
+        const float *g = f->p.tight ? from : copy;
+        int64_t g_step = f->p.tight ? places : ld;
+        for (int64_t o = 0; !f->p.tight && o < s->outputs; o++)
+            for (int64_t i = 0; i < rows; i++) fill_row(1, from + o * places + i * s->out[2], 0, s->out[2], f->p.width, copy + o * ld + i * f->p.width);
+        // After the copy, whose last row may be written past its end.
+        tk_fill_planes(&f->p, f->x + sample * s->inputs * s->in[1] * s->in[2], first, x);
         for (int64_t i = 0; i < output_tiles; i++)
             for (int64_t t = 0; t < tap_tiles; t++) {
                 int64_t o = piece_start(s->outputs, output_tiles, i), tap = piece_start(f->p.taps, tap_tiles, t);

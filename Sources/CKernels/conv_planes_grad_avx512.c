@@ -98,12 +98,11 @@ static void products_task(void *context, int64_t task) {
     tk_conv_shape some = *f->s;   // with the task's inputs alone
     int64_t c = task * f->inputs, plane = some.in[1] * some.in[2], volume = conv_volume(some.kernel);
     some.inputs = conv_least(f->inputs, f->s->inputs - c);
-    tk_planes p = tk_make_planes(&some, INT64_MAX / 2);
+    tk_planes p = tk_make_planes(&some, INT64_MAX / 2, false);
     size_t bytes = (size_t)(p.size * f->samples) * sizeof(float) + (size_t)p.taps * sizeof(int64_t);
     int64_t *offsets = tk_alloc(bytes);
     float *x = (float *)(offsets + p.taps);
     tk_find_offsets(&p, offsets);
-    memset(x, 0, (size_t)(p.size * f->samples) * sizeof(float));
     for (int64_t i = 0; i < f->samples; i++)
         tk_fill_planes(&p, f->x + (((f->first + i) * some.groups + f->group) * f->s->inputs + c) * plane, 0, x + i * p.size);
     int64_t ld = f->panels * WIDE, parts = conv_ceil_div(p.taps, ROWS), size = p.taps / parts, longer = p.taps % parts;

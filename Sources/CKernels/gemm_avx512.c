@@ -8,6 +8,7 @@
 #if defined(__x86_64__)
 #include "CKernels.h"
 #include "gemm_pack.h"
+#include "gemm_panels.h"
 
 enum { MR = 14, NR = 32, KC = 800, ROWS = 168, COLUMNS = 8192, GAP = 16 };
 
@@ -16,6 +17,13 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // ---- packing ----
 
+// Rows that are packed lie further apart than hardware prefetching follows; past the end a prefetch does nothing.
+enum { AHEAD = 32 };
+INLINE void prefetch_row(const float *row, int64_t count) {
+    _mm_prefetch((const char *)row, _MM_HINT_T0);
+    _mm_prefetch((const char *)(row + count - 1), _MM_HINT_T0);
+}
+
 // One panel of B: k rows of 32 columns, `width` of them there, the others 0.
 AVX512 static void pack_b_panel(const float *b, int64_t ldb, bool transposed, int64_t k, int64_t width, float *out) {
     if (transposed) {
@@ -23,6 +31,7 @@ AVX512 static void pack_b_panel(const float *b, int64_t ldb, bool transposed, in
         pack_transposed(b + 16 * ldb, ldb * 4, width > 16 ? width - 16 : 0, k * 4, out + 16, NR);
     } else if (width == NR) {
         for (int64_t p = 0; p < k; p++) {
+            prefetch_row(b + (p + AHEAD) * ldb, NR);
             _mm512_store_ps(out + p * NR, _mm512_loadu_ps(b + p * ldb));
             _mm512_store_ps(out + p * NR + 16, _mm512_loadu_ps(b + p * ldb + 16));
         }
@@ -42,7 +51,10 @@ AVX512 static void pack_a_panel(const float *a, int64_t lda, bool transposed, in
         return;
     }
     __mmask16 mask = (__mmask16)((1u << rows) - 1);
-    for (int64_t p = 0; p < k; p++) _mm512_storeu_ps(out + p * rows, _mm512_maskz_loadu_ps(mask, a + p * lda));
+    for (int64_t p = 0; p < k; p++) {
+        prefetch_row(a + (p + AHEAD) * lda, rows);
+        _mm512_storeu_ps(out + p * rows, _mm512_maskz_loadu_ps(mask, a + p * lda));
+    }
 }
 
 // ---- the kernel ----
@@ -125,18 +137,6 @@ typedef struct {
     int64_t rows;       // of C per computing task
     int64_t panels;     // of columns per computing task
 } block;
-
-// Rows in panels as even as can be.
-typedef struct { int64_t count, size, longer; } split;
-static split split_rows(int64_t rows) {
-    int64_t count = ceil_div(rows, MR);
-    return (split){ count, rows / count, rows % count };
-}
-static int64_t panel_rows(split s, int64_t panel) { return s.size + (panel < s.longer); }
-static int64_t panel_start(split s, int64_t panel) { return panel * s.size + least(panel, s.longer); }
-// Where a panel of A lies, with a gap between panels for what packing writes past the end.
-static int64_t panel_offset(split s, int64_t panel, int64_t k) { return panel_start(s, panel) * k + panel * GAP; }
-static size_t panel_bytes(split s, int64_t rows, int64_t k) { return (size_t)(rows * k + s.count * GAP) * sizeof(float); }
 
 static void pack_b(const block *w, int64_t panel, float *out) {
     const tk_sgemm *g = w->g;

@@ -8,6 +8,7 @@
 #if defined(__x86_64__)
 #include "CKernels.h"
 #include "gemm_pack.h"
+#include "gemm_panels.h"
 
 enum { MR = 14, NR = 32, KC = 800, ROWS = 168, COLUMNS = 4096, SHARED = 40 << 20, GAP = 16 };   // KC in pairs, SHARED in bytes
 
@@ -154,18 +155,6 @@ typedef struct {
     int64_t per_pack;            // panels per packing task
     int64_t rows, panels;        // per computing task
 } job;
-
-// Rows in panels as even as can be.
-typedef struct { int64_t count, size, longer; } split;
-static split split_rows(int64_t rows) {
-    int64_t count = ceil_div(rows, MR);
-    return (split){ count, rows / count, rows % count };
-}
-static int64_t panel_rows(split s, int64_t panel) { return s.size + (panel < s.longer); }
-static int64_t panel_start(split s, int64_t panel) { return panel * s.size + least(panel, s.longer); }
-// Panels of A hold all of k, with a gap between them for what packing writes past the end.
-static int64_t panel_offset(split s, int64_t panel, int64_t pairs) { return panel_start(s, panel) * pairs + panel * GAP; }
-static size_t panel_bytes(split s, int64_t rows, int64_t pairs) { return (size_t)(rows * pairs + s.count * GAP) * 4; }
 
 static void pack_b(const job *w, int64_t panel, int64_t p0, int64_t pairs, float *out) {
     const tk_bgemm *g = w->g;

@@ -5,7 +5,7 @@
 
 #include "windows.h"
 
-enum { MOST_PHASES = 4, MOST_STEP = 8, SLACK = 64, MOST_TAPS = 32 };
+enum { MOST_PHASES = 4, MOST_STEP = 8, SLACK = 64, MOST_TAPS = 32, MOST_MAPPED = 1 << 20 };
 
 typedef struct {
     int dtype;
@@ -163,6 +163,48 @@ static void map_rows(void *context, int64_t low, int64_t high) {
     tk_free(offsets, bytes);
 }
 
+// The same where there are more rows of outputs than of inputs: each row of the input is mapped once, and those are added up.
+static void spread_rows(void *context, int64_t low, int64_t high) {
+    const map *m = context;
+    const tk_axis *a = m->columns, *b = m->rows;
+    const tk_windows *level = tk_current_windows();
+    int64_t most = 1;
+    for (int64_t r = 0; r < b->out; r++) most = b->first[r + 1] - b->first[r] > most ? b->first[r + 1] - b->first[r] : most;
+    int64_t copied = a->in + SLACK, parts = m->phases ? m->step * m->part + m->phases * (a->out / m->phases + SLACK) : 0;
+    int64_t length = a->out * m->size;
+    size_t bytes = (size_t)((copied + parts) * m->size + most * 16 + b->in * (length + 1));
+    int64_t *offsets = tk_alloc(bytes);
+    double *weights = (double *)(offsets + most);
+    char *copy = (char *)(weights + most), *buffer = copy + copied * m->size, *mapped = buffer + parts * m->size, *is_mapped = mapped + b->in * length;
+    memset(copy, 0, (size_t)((copied + parts) * m->size));
+    int64_t current = -1;
+    for (int64_t row = low; row < high; row++) {
+        int64_t r = row % b->out, plane = row / b->out, n = b->first[r + 1] - b->first[r];
+        if (plane != current) memset(is_mapped, 0, (size_t)b->in);
+        current = plane;
+        for (int64_t e = 0; e < n; e++) {
+            int64_t source = b->sources[b->first[r] + e];
+            double weight = b->weights[b->first[r] + e];
+            offsets[e] = source * a->out;
+            if (m->dtype == TK_F32) ((float *)weights)[e] = (float)weight;
+            else weights[e] = weight;
+            if (is_mapped[source]) continue;
+            is_mapped[source] = 1;
+            const char *x = m->x + (plane * b->in + source) * a->in * m->size;
+            char *y = mapped + source * length;
+            for (int64_t i = 0; i < a->in * m->size; i += 64) __builtin_prefetch(x + i + 4096);
+            memcpy(copy, x, (size_t)(a->in * m->size));
+            x = copy;
+            if (m->dtype == TK_F32) MAP_ROW(float, f32)
+            else MAP_ROW(double, f64)
+        }
+        char *y = m->y + row * length;
+        if (m->dtype == TK_F32) level->combine_f32((const float *)mapped, offsets, (const float *)weights, n, (float *)y, a->out);
+        else level->combine_f64((const double *)mapped, offsets, weights, n, (double *)y, a->out);
+    }
+    tk_free(offsets, bytes);
+}
+
 void tk_map_planes(int dtype, int64_t planes, const tk_axis *rows, const tk_axis *columns, const void *x, void *y) {
     int64_t count = planes * (rows ? rows->out : 1);
     if (count * columns->out == 0) return;
@@ -171,6 +213,11 @@ void tk_map_planes(int dtype, int64_t planes, const tk_axis *rows, const tk_axis
     if (!m.phases) find_even_run(&m);
     int64_t bytes = m.phases ? set_pattern(&m) : m.high > m.low ? set_even_run(&m) : 0;
     int64_t work = columns->first[columns->out] + columns->out + (rows ? rows->first[rows->out] / rows->out : 0) * columns->in;
-    tk_parallel_ranges(count, 2 * TK_GRAIN / (work + 1) + 1, map_rows, &m);
+    if (rows && rows->out > rows->in && rows->in * columns->out * m.size <= MOST_MAPPED) {
+        // Whole planes, so that no row is mapped twice.
+        tk_parallel_ranges(count, (2 * TK_GRAIN / (work * rows->out + 1) + 1) * rows->out, spread_rows, &m);
+    } else {
+        tk_parallel_ranges(count, 2 * TK_GRAIN / (work + 1) + 1, map_rows, &m);
+    }
     if (bytes) tk_free(m.phases ? (void *)m.offsets : m.factors, (size_t)bytes);
 }

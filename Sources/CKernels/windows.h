@@ -18,20 +18,21 @@ typedef struct {
     // A row of windows: m[i] = the largest of x[offsets[t] + i stride], at[i] (unless NULL) = its offset + i stride
     void (*max_row_f32)(const float *x, const int64_t *offsets, int64_t taps, int64_t stride, float *m, int32_t *at, int64_t n);
     void (*max_row_f64)(const double *x, const int64_t *offsets, int64_t taps, int64_t stride, double *m, int32_t *at, int64_t n);
-    // y[i] = (x[i] - mean) scale + shift
-    void (*scale_f32)(const float *x, float mean, float scale, float shift, float *y, int64_t n);
-    void (*scale_f64)(const double *x, double mean, double scale, double shift, double *y, int64_t n);
-    // dx[i] = a g[i] + b (x[i] - mean) + c
-    void (*blend_f32)(const float *x, const float *g, float mean, float a, float b, float c, float *dx, int64_t n);
-    void (*blend_f64)(const double *x, const double *g, double mean, double a, double b, double c, double *dx, int64_t n);
+    // y[i] = (x[i] - mean) scale + shift, at least `least`
+    void (*scale_f32)(const float *x, float mean, float scale, float shift, float least, float *y, int64_t n);
+    void (*scale_f64)(const double *x, double mean, double scale, double shift, double least, double *y, int64_t n);
+    // dx[i] = a g[i] + b (x[i] - mean) + c; g counts as 0 where (x[i] - mean) scale + shift <= 0
+    void (*blend_f32)(const float *x, const float *g, float mean, float a, float b, float c, float scale, float shift, float *dx, int64_t n);
+    void (*blend_f64)(const double *x, const double *g, double mean, double a, double b, double c, double scale, double shift, double *dx,
+                      int64_t n);
     // sum of x; sum of (x - mean)^2
     double (*sum_f32)(const float *x, int64_t n);
     double (*sum_f64)(const double *x, int64_t n);
     double (*squares_f32)(const float *x, float mean, int64_t n);
     double (*squares_f64)(const double *x, double mean, int64_t n);
-    // out[0] += sum g, out[1] += sum g (x - mean)
-    void (*products_f32)(const float *x, const float *g, float mean, int64_t n, double out[2]);
-    void (*products_f64)(const double *x, const double *g, double mean, int64_t n, double out[2]);
+    // out[0] += sum g, out[1] += sum g (x - mean); g counts as 0 where (x - mean) scale + shift <= 0
+    void (*products_f32)(const float *x, const float *g, float mean, float scale, float shift, int64_t n, double out[2]);
+    void (*products_f64)(const double *x, const double *g, double mean, double scale, double shift, int64_t n, double out[2]);
     // y[i] (= or +=) w x[i]
     void (*axpy_f32)(float w, const float *x, float *y, int64_t n, bool add);
     void (*axpy_f64)(double w, const double *x, double *y, int64_t n, bool add);

@@ -14,12 +14,29 @@ public protocol Layer: Module {
 public final class Sequential: Module, Layer {
     /// The layers in the order they are called; parameters are named by position: `layers.0.weight`.
     public let layers: [any Layer]
+    /// Where a batch norm and the ReLU after it become one pass over memory.
+    private let normThenReLU: [Bool]
 
     /// Layers called from left to right.
-    public init(_ layers: any Layer...) { self.layers = layers }
+    public convenience init(_ layers: any Layer...) { self.init(layers) }
     /// Layers called in the order of the array; with none, `x` passes through.
-    public init(_ layers: [any Layer]) { self.layers = layers }
+    public init(_ layers: [any Layer]) {
+        self.layers = layers
+        normThenReLU = layers.indices.map { layers[$0] is BatchNorm && $0 + 1 < layers.count && layers[$0 + 1] is ReLU }
+    }
 
     /// Each layer applied to the output of the one before, the first to `x`.
-    public func callAsFunction(_ x: Tensor) -> Tensor { layers.reduce(x) { $1($0) } }
+    public func callAsFunction(_ x: Tensor) -> Tensor {
+        var x = x, i = 0
+        while i < layers.count {
+            if normThenReLU[i] {
+                x = (layers[i] as! BatchNorm)(x, activation: .relu)
+                i += 1
+            } else {
+                x = layers[i](x)
+            }
+            i += 1
+        }
+        return x
+    }
 }

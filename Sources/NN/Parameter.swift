@@ -3,7 +3,8 @@ import CoreTensor
 /// A trainable tensor in a box: shared by the layers that use it (weight tying), updated by optimizers, told apart by identity.
 public final class Parameter: Sendable {
     private let lock = SpinLock()
-    nonisolated(unsafe) private var tensor: Tensor
+    // The lock keeps accesses apart; a check of the same at run time costs as much as a small operation.
+    @exclusivity(unchecked) nonisolated(unsafe) private var tensor: Tensor
 
     /// A parameter with the given values, requiring a gradient.
     public init(_ value: Tensor) { tensor = value.asLeaf() }
@@ -31,21 +32,21 @@ public final class Parameter: Sendable {
     }
 
     /// Sizes per axis; they never change.
-    public var shape: Shape { value.shape }
+    public var shape: Shape { lock.withLock { tensor.shape } }
     /// The element type, which only ``Module/convert(to:)`` changes.
-    public var dtype: DType { value.dtype }
+    public var dtype: DType { lock.withLock { tensor.dtype } }
     /// The number of elements: the product of the shape.
-    public var count: Int { value.count }
+    public var count: Int { lock.withLock { tensor.count } }
 
     /// The accumulated gradient, `[same shape]`.
     public var grad: Tensor? {
-        get { value.grad }
-        set { if requiresGrad { value.grad = newValue } }
+        get { lock.withLock { tensor.grad } }
+        set { lock.withLock { if tensor.requiresGrad { tensor.grad = newValue } } }
     }
 
     /// False freezes the parameter: operations on it are not recorded and optimizers leave it alone.
     public var requiresGrad: Bool {
-        get { value.requiresGrad }
+        get { lock.withLock { tensor.requiresGrad } }
         set { lock.withLock { tensor.requiresGrad = newValue } }
     }
 

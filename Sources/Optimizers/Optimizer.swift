@@ -116,12 +116,15 @@ open class Optimizer {
                 for parameter in group.parameters {
                     defer { index += 1 }
                     guard parameter.requiresGrad, let gradient = parameter.grad else { continue }
-                    if parameter.dtype == .float32 || parameter.dtype == .float64 {
-                        update(parameter, gradient.detached().to(parameter.dtype).contiguous(), group, &states[index])
+                    let dtype = parameter.dtype
+                    if dtype == .float32 || dtype == .float64 {
+                        let isReady = gradient.dtype == dtype && gradient.isContiguous && gradient.tapeNode == nil
+                        update(
+                            parameter, isReady ? gradient : gradient.detached().to(dtype).contiguous(), group, &states[index])
                     } else {
                         let wide = Parameter(parameter.value.detached().to(.float32))
                         update(wide, gradient.detached().to(.float32).contiguous(), group, &states[index])
-                        parameter.value = wide.value.detached().to(parameter.dtype)
+                        parameter.value = wide.value.detached().to(dtype)
                     }
                 }
             }

@@ -67,7 +67,7 @@ public final class SGD: Optimizer {
         let momentum = group.momentum ?? momentum
         let sweep = SGDSweep(
             learningRate: group.learningRate, weightDecay: group.weightDecay, momentum: momentum, dampening: dampening,
-            nesterov: nesterov, isFirst: state["momentum"] == nil && !dampensFirstStep, maximize: maximize)
+            nesterov: nesterov, isFirst: momentum > 0 && state["momentum"] == nil && !dampensFirstStep, maximize: maximize)
         parameter.update { p in
             withState(&state, momentum > 0 ? "momentum" : nil, like: p) { buffer, _ in
                 p.backend.sgd(p, gradient.raw, momentum: buffer, sweep)

@@ -19,7 +19,13 @@ struct BackwardPass {
         var isCut: Bool { if case .cut = self { true } else { false } }
     }
 
-    private var nodes: [Unmanaged<Node>] = []
+    /// A node with what sorting and walking ask for, so that they need not touch it. The roots keep all nodes alive.
+    private struct Found {
+        let node: Unmanaged<Node>
+        let sequence: UInt64
+        let slot: Int
+    }
+    private var nodes: [Found] = []
     /// Gradient per output of every node, from the node's slot on.
     private var gradients: [Tensor?] = []
     private var slots: Slots
@@ -33,7 +39,7 @@ struct BackwardPass {
         @inline(__always)
         func slot(_ node: Node) -> Int? {
             switch self {
-            case .inNodes(let pass): node.enginePass == pass ? node.engineSlot : nil
+            case .inNodes(let pass): node.slot(in: pass)
             case .inDictionary(let table): table[ObjectIdentifier(node)]
             }
         }
@@ -41,9 +47,7 @@ struct BackwardPass {
         @inline(__always)
         mutating func set(_ node: Node, _ slot: Int) {
             switch self {
-            case .inNodes(let pass):
-                node.enginePass = pass
-                node.engineSlot = slot
+            case .inNodes(let pass): node.setSlot(slot, in: pass)
             case .inDictionary(var table):
                 self = .inNodes(pass: 0)  // lets go of the table, so that it is changed in place
                 table[ObjectIdentifier(node)] = slot
@@ -63,13 +67,17 @@ struct BackwardPass {
         defer { if holdsLock { lock.unlock() } }
         if holdsLock { passes += 1 }
         var pass = BackwardPass(slots: holdsLock ? .inNodes(pass: passes) : .inDictionary([:]))
-        return withoutAutocast {
-            createGraph
-                ? withGrad { pass.walk(roots, goal, retainGraph) } : withoutGrad { pass.walk(roots, goal, retainGraph) }
-        }
+        let recording = RecordingState.begin(createGraph)
+        defer { recording.end() }
+        if !isAutocastEnabled { return pass.walk(roots, goal, retainGraph) }
+        return withoutAutocast { pass.walk(roots, goal, retainGraph) }
     }
 
-    private init(slots: Slots) { self.slots = slots }
+    private init(slots: Slots) {
+        self.slots = slots
+        nodes.reserveCapacity(16)
+        gradients.reserveCapacity(16)
+    }
 
     private mutating func walk(
         _ roots: [(edge: Node.Edge, gradient: Tensor)], _ goal: Goal, _ retainGraph: Bool
@@ -80,13 +88,12 @@ struct BackwardPass {
             if let edge { captures[ObjectIdentifier(edge.node), default: []].append((edge.output, index)) }
         }
         let isCut = goal.isCut
-        discover(roots.map(\.edge.node), ends: isCut ? Set(captures.keys) : [])
+        discover(roots, ends: isCut ? Set(captures.keys) : [])
         let needed = neededNodes(goal)
         for root in roots { add(root.gradient, to: root.edge, from: nil, input: 0) }
         let detectsAnomalies = ThreadLocal.current.detectsAnomalies
-        for unmanaged in nodes {
-            let node = unmanaged.takeUnretainedValue()
-            guard let slot = slots.slot(node) else { continue }
+        for found in nodes {
+            let node = found.node.takeUnretainedValue(), slot = found.slot
             if let needed, !needed.contains(ObjectIdentifier(node)) { continue }
             let isEnd = isCut && captures[ObjectIdentifier(node)] != nil
             if !isEnd { runHooks(node, slot) }
@@ -111,39 +118,39 @@ struct BackwardPass {
     // MARK: Finding the nodes
 
     /// All nodes reachable from the roots without passing `ends`, latest first.
-    private mutating func discover(_ roots: [Node], ends: Set<ObjectIdentifier>) {
-        var stack: [Unmanaged<Node>] = []
-        func visit(_ node: Node, _ pass: inout BackwardPass) {
-            if pass.slots.slot(node) != nil { return }
-            pass.slots.set(node, pass.gradients.count)
-            for _ in 0..<node.outputCount { pass.gradients.append(nil) }
-            pass.nodes.append(.passUnretained(node))
-            if !ends.isEmpty && ends.contains(ObjectIdentifier(node)) { return }
-            stack.append(.passUnretained(node))
-        }
-        for root in roots { visit(root, &self) }
-        while let next = stack.popLast() {
-            let node = next.takeUnretainedValue()
-            for input in 0..<node.inputCount { if let edge = node.edge(input) { visit(edge.node, &self) } }
+    private mutating func discover(_ roots: [(edge: Node.Edge, gradient: Tensor)], ends: Set<ObjectIdentifier>) {
+        // The nodes found from `next` on are still to be followed.
+        var next = 0
+        for root in roots { visit(root.edge.node) }
+        while next < nodes.count {
+            let node = nodes[next].node.takeUnretainedValue()
+            next += 1
+            if !ends.isEmpty && ends.contains(ObjectIdentifier(node)) { continue }
+            for input in 0..<node.inputCount { if let edge = node.edge(input) { visit(edge.node) } }
         }
         var sorted = true
-        for i in nodes.indices.dropFirst() where sequence(i - 1) < sequence(i) {
+        for i in nodes.indices.dropFirst() where nodes[i - 1].sequence < nodes[i].sequence {
             sorted = false
             break
         }
-        if !sorted {
-            nodes.sort { $0.takeUnretainedValue().sequence > $1.takeUnretainedValue().sequence }
-        }
+        if !sorted { nodes.sort { $0.sequence > $1.sequence } }
     }
 
-    private func sequence(_ i: Int) -> UInt64 { nodes[i].takeUnretainedValue().sequence }
+    @inline(__always)
+    private mutating func visit(_ node: Node) {
+        if slots.slot(node) != nil { return }
+        let slot = gradients.count
+        slots.set(node, slot)
+        for _ in 0..<node.outputCount { gradients.append(nil) }
+        nodes.append(Found(node: .passUnretained(node), sequence: node.sequence, slot: slot))
+    }
 
     /// The nodes on a way to a captured tensor; nil means all.
     private func neededNodes(_ goal: Goal) -> Set<ObjectIdentifier>? {
         if case .accumulate = goal { return nil }
         var needed = Set(goal.captured.compactMap { $0.map { ObjectIdentifier($0.node) } })
-        for unmanaged in nodes.reversed() {
-            let node = unmanaged.takeUnretainedValue()
+        for found in nodes.reversed() {
+            let node = found.node.takeUnretainedValue()
             for input in 0..<node.inputCount {
                 if let edge = node.edge(input), needed.contains(ObjectIdentifier(edge.node)) {
                     needed.insert(ObjectIdentifier(node))
@@ -211,7 +218,7 @@ struct BackwardPass {
     }
 
     private mutating func runHooks(_ node: Node, _ slot: Int) {
-        if node.preHooks.isEmpty { return }
+        if !node.hasPreHooks { return }
         let range = slot..<(slot + node.outputCount)
         var current = Array(gradients[range])
         for hook in node.preHooks { current = hook(current) }

@@ -79,6 +79,10 @@ extern _Thread_local int tk_grad_disabled_depth;
 static inline bool tk_grad_enabled(void) { return tk_grad_disabled_depth == 0; }
 static inline int tk_get_grad_depth(void) { return tk_grad_disabled_depth; }
 static inline void tk_set_grad_depth(int d) { tk_grad_disabled_depth = d; }
+/// The calling thread's own object; whoever sets it sees to its end.
+extern _Thread_local void *tk_thread_object;
+static inline void *tk_get_thread_object(void) { return tk_thread_object; }
+static inline void tk_set_thread_object(void *object) { tk_thread_object = object; }
 /// Return addresses of the callers, innermost first, by walking frame pointers; fills `out` with up to `max`. Returns how many.
 int tk_capture_call_site(uintptr_t *out, int max);
 /// A process-wide counter: 1, 2, 3 ... (atomic).
@@ -390,7 +394,8 @@ void tk_map_planes(int dtype, int64_t planes, const tk_axis *rows, const tk_axis
 // ---- normalisation per channel: channel_norm.c. f32 and f64 ----
 /// x is [batch, channels, inner]. groups == 0: statistics per channel, over the batch (batch normalisation). Otherwise per sample
 /// and group of channels (group and instance normalisation).
-typedef struct { int64_t batch, channels, inner, groups; } tk_norm_shape;
+/// `rectified`: of the output, what is below 0 becomes 0 (a ReLU in the same pass).
+typedef struct { int64_t batch, channels, inner, groups; bool rectified; } tk_norm_shape;
 /// y = (x - mean) rstd weight + bias with weight and bias [channels] or NULL; mean and variance (over n) are kept, of x's type,
 /// [channels] or [batch · groups].
 void tk_channel_norm(int dtype, const tk_norm_shape *s, const void *x, const void *weight, const void *bias, void *y, void *mean,
@@ -400,7 +405,7 @@ void tk_channel_norm_apply(int dtype, const tk_norm_shape *s, const void *x, con
                            const void *weight, const void *bias, void *y, double eps);
 /// Gradients; any may be NULL. `fixed`: the statistics were given, not computed from x.
 void tk_channel_norm_grad(int dtype, const tk_norm_shape *s, const void *x, const void *g, const void *mean, const void *variance,
-                          const void *weight, void *dx, void *dweight, void *dbias, double eps, bool fixed);
+                          const void *weight, const void *bias, void *dx, void *dweight, void *dbias, double eps, bool fixed);
 
 // ---- optimizer sweeps of the rarer rules: sweeps.c. f32 or f64, one pass ----
 // With d = ±g + decay p and q = p · shrink (both from the old p), a and b the state, c0 ... the numbers of the rule:

@@ -27,6 +27,8 @@ public protocol Backend: AnyObject, Sendable {
     func classify(_ op: ClassifyKernel, _ x: RawTensor, _ out: RawTensor)
     /// `a` and `b` may have any strides and have the shape of `out`.
     func binary(_ op: BinaryKernel, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor)
+    /// `out[i] = op(x[i], value)`, the value in the type of `x`, a float; `x` has the shape of `out` and is dense.
+    func binary(_ op: BinaryKernel, _ x: RawTensor, scalar value: Double, _ out: RawTensor)
     /// As ``binary(_:_:_:_:)``, with bools in `out`; a comparison with NaN is false, but for `notEqual`.
     func compare(_ op: CompareKernel, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor)
     /// `out = condition ? a : b`; `condition` holds bools. All three may have any strides and have the shape of `out`.
@@ -177,8 +179,8 @@ public protocol Backend: AnyObject, Sendable {
     func mapAxis(_ x: RawTensor, _ out: RawTensor, outer: Int, inner: Int, _ map: AxisMap)
     /// The last two axes of `x` mapped.
     func mapPlanes(_ x: RawTensor, _ out: RawTensor, rows: AxisMap, columns: AxisMap)
-    /// `(x - mean) / √(variance + eps) · weight + bias`, `weight` and `bias` per channel. The statistics are computed, over n, and
-    /// written to `mean` and `variance`.
+    /// `(x - mean) / √(variance + eps) · weight + bias`, `weight` and `bias` per channel, and its ReLU if the plan says so. The
+    /// statistics are computed, over n, and written to `mean` and `variance`.
     func channelNorm(
         _ x: RawTensor, weight: RawTensor?, bias: RawTensor?, _ out: RawTensor, mean: RawTensor, variance: RawTensor,
         _ plan: ChannelNormPlan)
@@ -188,8 +190,8 @@ public protocol Backend: AnyObject, Sendable {
         _ plan: ChannelNormPlan)
     /// The gradients that are not nil; those of ``channelNormApply(_:weight:bias:_:mean:variance:_:)`` if `fixed`.
     func channelNormGrad(
-        _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, mean: RawTensor, variance: RawTensor, dx: RawTensor?,
-        dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool)
+        _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, bias: RawTensor?, mean: RawTensor, variance: RawTensor,
+        dx: RawTensor?, dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool)
 
     // MARK: Connectionist temporal classification
     /// Losses `[batch]` of `logProbabilities [time, batch, classes]` and what the gradient needs, `alpha [batch, time, states]`.

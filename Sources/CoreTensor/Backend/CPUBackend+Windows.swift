@@ -118,7 +118,8 @@ extension CPUBackend {
 
     private func shape(_ plan: ChannelNormPlan) -> tk_norm_shape {
         tk_norm_shape(
-            batch: Int64(plan.batch), channels: Int64(plan.channels), inner: Int64(plan.inner), groups: Int64(plan.groups))
+            batch: Int64(plan.batch), channels: Int64(plan.channels), inner: Int64(plan.inner), groups: Int64(plan.groups),
+            rectified: plan.isRectified)
     }
 
     /// By `tk_channel_norm`: x is read once for the statistics and once for the output.
@@ -143,12 +144,12 @@ extension CPUBackend {
 
     /// By `tk_channel_norm_grad`.
     public func channelNormGrad(
-        _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, mean: RawTensor, variance: RawTensor, dx: RawTensor?,
-        dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool
+        _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, bias: RawTensor?, mean: RawTensor, variance: RawTensor,
+        dx: RawTensor?, dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool
     ) {
         var s = shape(plan)
         tk_channel_norm_grad(
-            x.dtype.code, &s, x.pointer, g.pointer, mean.pointer, variance.pointer, weight?.pointer, dx?.pointer,
+            x.dtype.code, &s, x.pointer, g.pointer, mean.pointer, variance.pointer, weight?.pointer, bias?.pointer, dx?.pointer,
             dweight?.pointer, dbias?.pointer, plan.eps, fixed)
     }
 }

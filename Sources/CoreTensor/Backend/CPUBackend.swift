@@ -87,6 +87,13 @@ public final class CPUBackend: Backend, Sendable {
         }
     }
 
+    /// Dense with one repeated element, by `tk_binary_dense`.
+    public func binary(_ op: BinaryKernel, _ x: RawTensor, scalar value: Double, _ out: RawTensor) {
+        withElement(value, 0, 0, x.dtype) {
+            tk_binary_dense(op.rawValue, x.dtype.code, x.pointer, 1, $0, 0, out.pointer, Int64(x.count))
+        }
+    }
+
     /// Any strides to dense bools, by `tk_compare`.
     public func compare(_ op: CompareKernel, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor) {
         withInt64(out.shape) { dims in

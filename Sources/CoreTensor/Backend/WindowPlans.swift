@@ -91,6 +91,8 @@ public struct ChannelNormPlan: Sendable {
     public var groups: Int
     /// What is added to the variance before the root is taken.
     public var eps: Double
+    /// Whether the output's ReLU is taken in the same pass.
+    public var isRectified = false
     /// The number of means and variances.
     public var sets: Int { groups == 0 ? channels : batch * groups }
 }

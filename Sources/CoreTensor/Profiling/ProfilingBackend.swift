@@ -44,6 +44,10 @@ final class ProfilingBackend: Backend {
         time("binary.\(op)", [a, b, out]) { timed.binary(op, a, b, out) }
     }
 
+    func binary(_ op: BinaryKernel, _ x: RawTensor, scalar value: Double, _ out: RawTensor) {
+        time("binary.\(op)", [x, out]) { timed.binary(op, x, scalar: value, out) }
+    }
+
     func compare(_ op: CompareKernel, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor) {
         time("compare.\(op)", [a, b, out]) { timed.compare(op, a, b, out) }
     }
@@ -328,12 +332,13 @@ final class ProfilingBackend: Backend {
     }
 
     func channelNormGrad(
-        _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, mean: RawTensor, variance: RawTensor, dx: RawTensor?,
-        dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool
+        _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, bias: RawTensor?, mean: RawTensor, variance: RawTensor,
+        dx: RawTensor?, dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool
     ) {
-        time("channelNormGrad", [x, g, weight, mean, variance, dx, dweight, dbias]) {
+        time("channelNormGrad", [x, g, weight, bias, mean, variance, dx, dweight, dbias]) {
             timed.channelNormGrad(
-                x, g, weight: weight, mean: mean, variance: variance, dx: dx, dweight: dweight, dbias: dbias, plan, fixed: fixed)
+                x, g, weight: weight, bias: bias, mean: mean, variance: variance, dx: dx, dweight: dweight, dbias: dbias, plan,
+                fixed: fixed)
         }
     }
 

@@ -1,13 +1,13 @@
 /// The end of the tape: a tensor that collects its gradient.
 public final class LeafNode: Node, @unchecked Sendable {
     private let lock = SpinLock()
-    private var stored: Tensor?
+    @exclusivity(unchecked) private var stored: Tensor?
     /// Called when a backward pass has accumulated a new gradient.
-    public var accumulationHooks: [@Sendable (Tensor) -> Void] = []
+    @exclusivity(unchecked) public var accumulationHooks: [@Sendable (Tensor) -> Void] = []
 
     init(_ raw: RawTensor) {
         super.init()
-        outputLayout = raw.layout.isContiguous ? raw.layout : Layout(shape: raw.shape)
+        outputLayout = raw.layout.isContiguous ? raw.layout : .dense(raw.shape)
         outputDType = raw.dtype
     }
 

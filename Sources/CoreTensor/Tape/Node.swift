@@ -6,41 +6,34 @@ import CKernels
 /// follow. The node holds edges to the nodes of its inputs and what its rule needs; an operation's own output is saved
 /// without its node and rebuilt, so there are no reference cycles.
 ///
-/// The fields that every operation touches are exempt from run-time exclusivity checks, a tenth of the cost of recording.
+/// The fields that every operation touches are exempt from run-time exclusivity checks, a tenth of the cost of recording. What few
+/// operations have lies in an object of its own, so that the others neither fill nor empty it.
 open class Node: @unchecked Sendable {
     /// Order of creation, over the whole process.
     public final let sequence: UInt64
     /// Where the operation was called.
     public final let site: CallSite
     /// The node and output that each input came from; nil where the input needs no gradient.
-    @exclusivity(unchecked) final var edge0: Edge?
-    @exclusivity(unchecked) final var edge1: Edge?
-    @exclusivity(unchecked) final var moreEdges: [Edge?] = []
+    @exclusivity(unchecked) private final var edge0: Node?
+    @exclusivity(unchecked) private final var edge1: Node?
+    @exclusivity(unchecked) private final var edge2: Node?
+    @exclusivity(unchecked) private final var edgeOutputs: (Int32, Int32, Int32) = (0, 0, 0)
     /// The inputs connected so far, those that need no gradient among them.
     @exclusivity(unchecked) public final private(set) var inputCount = 0
 
     @exclusivity(unchecked) final var outputLayout: Layout
     @exclusivity(unchecked) final var outputDType: DType
-    /// Layouts of the outputs after the first.
-    final var moreOutputs: [(layout: Layout, dtype: DType)] = []
 
     @exclusivity(unchecked) private final var saved0: Saved?
     @exclusivity(unchecked) private final var saved1: Saved?
-    @exclusivity(unchecked) private final var moreSaved: [Saved] = []
     @exclusivity(unchecked) private final var savedCount = 0
+    @exclusivity(unchecked) private final var extras: Extras?
     /// Set when a backward pass without `retainGraph` has used and dropped the saved tensors.
     @exclusivity(unchecked) public final private(set) var isReleased = false
 
-    /// Called with the gradient of each output (nil: none arrived) before the rule runs; may replace them.
-    public final var preHooks: [@Sendable ([Tensor?]) -> [Tensor?]] = []
-
     /// Scratch of the engine: the pass that uses the node, and the node's place in it.
-    @exclusivity(unchecked) public final var enginePass: UInt64 = 0
-    /// The node's place in the pass that ``enginePass`` names; means nothing in another.
-    @exclusivity(unchecked) public final var engineSlot = 0
-
-    /// Gradients kept on request (`retainGrad()`), by output.
-    public final var retainedGrads: [Int: Tensor] = [:]
+    @exclusivity(unchecked) private final var enginePass: UInt64 = 0
+    @exclusivity(unchecked) private final var engineSlot = 0
 
     /// Where an input came from: one output of one node. Gradients run along it.
     public struct Edge: Sendable {
@@ -53,6 +46,22 @@ open class Node: @unchecked Sendable {
             self.node = node
             self.output = output
         }
+    }
+
+    /// What few nodes have.
+    private final class Extras {
+        var edges: [Edge?] = []
+        var outputs: [(layout: Layout, dtype: DType)] = []
+        var saved: [Saved] = []
+        var preHooks: [@Sendable ([Tensor?]) -> [Tensor?]] = []
+        var retainedGrads: [Int: Tensor] = [:]
+    }
+
+    private final var madeExtras: Extras {
+        if let extras { return extras }
+        let fresh = Extras()
+        extras = fresh
+        return fresh
     }
 
     struct Saved {
@@ -96,9 +105,10 @@ open class Node: @unchecked Sendable {
     /// Where input `input` came from; nil if it needs no gradient. Traps if there is no such input.
     public final func edge(_ input: Int) -> Edge? {
         switch input {
-        case 0: edge0
-        case 1: edge1
-        default: moreEdges[input - 2]
+        case 0: edge0.map { Edge(node: $0, output: Int(edgeOutputs.0)) }
+        case 1: edge1.map { Edge(node: $0, output: Int(edgeOutputs.1)) }
+        case 2: edge2.map { Edge(node: $0, output: Int(edgeOutputs.2)) }
+        default: extras!.edges[input - 3]
         }
     }
 
@@ -106,27 +116,63 @@ open class Node: @unchecked Sendable {
     public final var nextEdges: [Edge?] { (0..<inputCount).map(edge) }
 
     @inline(__always)
-    final func connect(_ input: Tensor) {
-        connect(input.node.map { Edge(node: $0, output: input.outputIndex) })
-    }
+    final func connect(_ input: Tensor) { connect(input.node, input.outputIndex) }
 
     /// Adds an input that came from the given edge.
     @inline(__always)
-    public final func connect(_ edge: Edge?) {
+    public final func connect(_ edge: Edge?) { connect(edge?.node, edge?.output ?? 0) }
+
+    @inline(__always)
+    private final func connect(_ node: Node?, _ output: Int) {
         switch inputCount {
-        case 0: edge0 = edge
-        case 1: edge1 = edge
-        default: moreEdges.append(edge)
+        case 0:
+            edge0 = node
+            edgeOutputs.0 = Int32(truncatingIfNeeded: output)
+        case 1:
+            edge1 = node
+            edgeOutputs.1 = Int32(truncatingIfNeeded: output)
+        case 2:
+            edge2 = node
+            edgeOutputs.2 = Int32(truncatingIfNeeded: output)
+        default: madeExtras.edges.append(node.map { Edge(node: $0, output: output) })
         }
         inputCount += 1
     }
 
     /// Shape and type of an output's gradient.
     public final func outputInfo(_ output: Int) -> (layout: Layout, dtype: DType) {
-        output == 0 ? (outputLayout, outputDType) : moreOutputs[output - 1]
+        output == 0 ? (outputLayout, outputDType) : extras!.outputs[output - 1]
     }
     /// How many tensors the operation made, at least 1.
-    public final var outputCount: Int { 1 + moreOutputs.count }
+    public final var outputCount: Int { extras.map { 1 + $0.outputs.count } ?? 1 }
+    /// Layouts and types of the outputs after the first.
+    final func setMoreOutputs(_ outputs: [(layout: Layout, dtype: DType)]) { madeExtras.outputs = outputs }
+
+    // MARK: Hooks
+
+    /// Called with the gradient of each output (nil: none arrived) before the rule runs; may replace them.
+    public final var preHooks: [@Sendable ([Tensor?]) -> [Tensor?]] {
+        get { extras?.preHooks ?? [] }
+        set { madeExtras.preHooks = newValue }
+    }
+    /// Whether there are any ``preHooks``.
+    public final var hasPreHooks: Bool { extras.map { !$0.preHooks.isEmpty } ?? false }
+
+    /// Gradients kept on request (`retainGrad()`), by output.
+    public final var retainedGrads: [Int: Tensor] {
+        get { extras?.retainedGrads ?? [:] }
+        set { madeExtras.retainedGrads = newValue }
+    }
+
+    // MARK: The engine's scratch
+
+    /// The node's place in the backward pass of this number, if ``setSlot(_:in:)`` gave it one.
+    public final func slot(in pass: UInt64) -> Int? { enginePass == pass ? engineSlot : nil }
+    /// Notes the node's place in a backward pass; that of an earlier one is forgotten.
+    public final func setSlot(_ slot: Int, in pass: UInt64) {
+        enginePass = pass
+        engineSlot = slot
+    }
 
     // MARK: Saved tensors
 
@@ -135,7 +181,7 @@ open class Node: @unchecked Sendable {
         switch savedCount {
         case 0: saved0 = saved
         case 1: saved1 = saved
-        default: moreSaved.append(saved)
+        default: madeExtras.saved.append(saved)
         }
         savedCount += 1
     }
@@ -161,8 +207,14 @@ open class Node: @unchecked Sendable {
                     + "pass retainGraph: true to the first backward",
                 recordedAt: site)
         }
-        let s = i == 0 ? saved0! : i == 1 ? saved1! : moreSaved[i - 2]
+        let s = i == 0 ? saved0! : i == 1 ? saved1! : extras!.saved[i - 2]
         return Tensor(raw: s.raw, node: s.isOwnOutput ? self : s.node, outputIndex: s.outputIndex)
+    }
+
+    /// The elements alone of the `i`-th saved tensor. Traps as ``saved(_:)``.
+    final func savedRaw(_ i: Int) -> RawTensor {
+        if isReleased { return saved(i).raw }
+        return i == 0 ? saved0!.raw : i == 1 ? saved1!.raw : extras!.saved[i - 2].raw
     }
 
     /// What the node keeps for its gradient, in order; empty once released.
@@ -173,7 +225,7 @@ open class Node: @unchecked Sendable {
         if savedCount == 0 && !releasesState() { return }
         saved0 = nil
         saved1 = nil
-        moreSaved = []
+        extras?.saved = []
         isReleased = true
     }
 
@@ -199,26 +251,27 @@ open class Node: @unchecked Sendable {
             }
             node = nil
         }
-        func drop(_ saved: inout Saved?) {
+        func dropSaved(_ saved: inout Saved?) {
             if saved == nil { return }
             drop(&saved!.node)
             saved = nil
         }
-        func drop(_ edge: inout Edge?) {
+        func dropEdge(_ edge: inout Edge?) {
             if edge == nil { return }
             var node: Node? = edge!.node
             edge = nil
             drop(&node)
         }
-        drop(&saved0)
-        drop(&saved1)
+        dropSaved(&saved0)
+        dropSaved(&saved1)
         drop(&edge0)
         drop(&edge1)
-        if !moreSaved.isEmpty {
-            for i in moreSaved.indices { drop(&moreSaved[i].node) }
-            moreSaved = []
+        drop(&edge2)
+        if let extras {
+            for i in extras.saved.indices { drop(&extras.saved[i].node) }
+            extras.saved = []
+            for i in extras.edges.indices { dropEdge(&extras.edges[i]) }
         }
-        for i in moreEdges.indices { drop(&moreEdges[i]) }
         if let waiting, !waiting.isDraining { waiting.drain() }
     }
 }

@@ -23,6 +23,19 @@ public func record(_ out: RawTensor, _ a: Tensor, _ b: Tensor, _ make: () -> Nod
     return Tensor(raw: out, node: node)
 }
 
+/// For three inputs, the last of which may be missing; the node is recorded if one carries a gradient.
+@inline(__always)
+public func record(_ out: RawTensor, _ a: Tensor, _ b: Tensor, _ c: Tensor?, _ make: () -> Node) -> Tensor {
+    if (a.node == nil && b.node == nil && c?.node == nil) || !tk_grad_enabled() { return Tensor(raw: out) }
+    let node = make()
+    node.outputLayout = out.layout
+    node.outputDType = out.dtype
+    node.connect(a)
+    node.connect(b)
+    if let c { node.connect(c) }
+    return Tensor(raw: out, node: node)
+}
+
 /// For any number of inputs.
 public func record(_ out: RawTensor, inputs: [Tensor], _ make: () -> Node) -> Tensor {
     if !isRecording(inputs) { return Tensor(raw: out) }
@@ -39,7 +52,7 @@ public func record(_ outs: [RawTensor], inputs: [Tensor], _ make: () -> Node) ->
     let node = make()
     node.outputLayout = outs[0].layout
     node.outputDType = outs[0].dtype
-    node.moreOutputs = outs.dropFirst().map { ($0.layout, $0.dtype) }
+    if outs.count > 1 { node.setMoreOutputs(outs.dropFirst().map { ($0.layout, $0.dtype) }) }
     for input in inputs { node.connect(input) }
     return outs.enumerated().map { index, out in
         out.dtype.isDifferentiable ? Tensor(raw: out, node: node, outputIndex: index) : Tensor(raw: out)

@@ -1,3 +1,5 @@
+import CKernels
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -7,6 +9,7 @@
 /// Swift state of one thread (the hot flags live in C thread-locals).
 public final class ThreadLocal {
     let teardown = Teardown.Queue()
+    let layouts = LayoutCache()
     /// How many function transforms (`grad(of:)` and its kin) are running on this thread.
     public var transformDepth = 0
     /// The levels of the `vmap`s that are running on this thread, outermost first, with the sizes of the axes they hide.
@@ -26,6 +29,7 @@ public final class ThreadLocal {
     private static let key: pthread_key_t = {
         var key = pthread_key_t()
         pthread_key_create(&key) { pointer in
+            tk_set_thread_object(nil)
             if let pointer { Unmanaged<ThreadLocal>.fromOpaque(pointer).release() }
         }
         return key
@@ -33,11 +37,16 @@ public final class ThreadLocal {
 
     /// The calling thread's own, made on first use and freed with the thread.
     public static var current: ThreadLocal {
-        if let pointer = pthread_getspecific(key) {
-            return Unmanaged<ThreadLocal>.fromOpaque(pointer).takeUnretainedValue()
-        }
-        let fresh = ThreadLocal()
-        pthread_setspecific(key, Unmanaged.passRetained(fresh).toOpaque())
+        if let pointer = tk_get_thread_object() { return Unmanaged<ThreadLocal>.fromOpaque(pointer).takeUnretainedValue() }
+        return make()
+    }
+
+    /// The C variable is quick to read; the key of the threads library calls back when the thread ends.
+    @inline(never)
+    private static func make() -> ThreadLocal {
+        let fresh = ThreadLocal(), pointer = Unmanaged.passRetained(fresh).toOpaque()
+        pthread_setspecific(key, pointer)
+        tk_set_thread_object(pointer)
         return fresh
     }
 }

@@ -20,25 +20,21 @@ public struct CallSite: Sendable {
         return site
     }
 
-    /// The whole stack here: for errors at once, where time does not matter.
-    static func current() -> CallSite {
-        var deep = [UInt](repeating: 0, count: 64)
-        let depth = Int(tk_capture_call_site(&deep, 64))
-        var site = CallSite()
-        site.stack = Array(deep[..<depth])
-        return site
-    }
-
-    private var stack: [UInt] = []
-
     /// `Model.swift:31` of the innermost frame outside this package, or nil where the program has no debug information.
     public var userLine: String? {
-        var list = stack
-        if list.isEmpty {
-            withUnsafeBytes(of: addresses) { list = Array($0.bindMemory(to: UInt.self)) }
-        }
+        Self.userLine(of: withUnsafeBytes(of: addresses) { Array($0.bindMemory(to: UInt.self)) })
+    }
+
+    /// The same for the whole stack here: for errors at once, where time does not matter.
+    static func currentUserLine() -> String? {
+        var deep = [UInt](repeating: 0, count: 64)
+        let depth = Int(tk_capture_call_site(&deep, 64))
+        return userLine(of: Array(deep[..<depth]))
+    }
+
+    private static func userLine(of addresses: [UInt]) -> String? {
         // A return address is the instruction after the call, which may belong to the next line.
-        return Symbolizer.userLine(of: list.filter { $0 != 0 }.map { $0 - 1 })
+        Symbolizer.userLine(of: addresses.filter { $0 != 0 }.map { $0 - 1 })
     }
 }
 

@@ -19,20 +19,32 @@ public final class Layout: Sendable {
     /// The dense row-major layout. Traps if the number of elements overflows.
     public init(shape: Shape) {
         self.shape = shape
-        var strides = shape
         var step = 1
-        var axis = shape.count - 1
-        while axis >= 0 {
-            strides[axis] = step
-            let (product, overflow) = step.multipliedReportingOverflow(by: max(shape[axis], 1))
-            if overflow { fail("shape", "\(shape) has more elements than an Int can count") }
-            step = product
-            axis -= 1
+        var isEmpty = false
+        strides = Array(unsafeUninitializedCapacity: shape.count) { strides, initialized in
+            for axis in (0..<shape.count).reversed() {
+                (strides.baseAddress! + axis).initialize(to: step)
+                if shape[axis] == 0 { isEmpty = true }
+                let (product, overflow) = step.multipliedReportingOverflow(by: max(shape[axis], 1))
+                if overflow { fail("shape", "\(shape) has more elements than an Int can count") }
+                step = product
+            }
+            initialized = shape.count
         }
-        self.strides = strides
-        count = shape.contains(0) ? 0 : step
+        count = isEmpty ? 0 : step
         isContiguous = true
     }
+
+    /// As ``init(shape:)``, but rather the layout that the thread made last time: it lasts as long as its users, and most
+    /// shapes come back.
+    @inline(__always)
+    static func dense(_ shape: Shape) -> Layout {
+        shape.isEmpty ? .scalar : ThreadLocal.current.layouts.layout(shape)
+    }
+
+    /// `dense([rows, columns])`, without an array for the shape.
+    @inline(__always)
+    static func dense(_ rows: Int, _ columns: Int) -> Layout { ThreadLocal.current.layouts.layout(rows, columns) }
 
     /// A layout with strides of its own; the caller answers for every element lying in the storage.
     public init(shape: Shape, strides: [Int]) {
@@ -55,4 +67,31 @@ public final class Layout: Sendable {
     @inline(__always) var rank: Int { shape.count }
 
     @inline(__always) static func sameShape(_ a: Layout, _ b: Layout) -> Bool { a === b || a.shape == b.shape }
+}
+
+/// The dense layouts that a thread made last, one for each value of a small hash: a layout costs three allocations to make.
+final class LayoutCache {
+    private static let size = 128
+    @exclusivity(unchecked) private var entries = [Layout?](repeating: nil, count: LayoutCache.size)
+
+    @inline(__always)
+    private static func place(_ hash: UInt) -> Int { Int((hash &* 0x9E37_79B9_7F4A_7C15) >> 57) }
+
+    func layout(_ shape: Shape) -> Layout {
+        var hash = UInt(bitPattern: shape.count)
+        for size in shape { hash = hash &* 31 &+ UInt(bitPattern: size) }
+        let place = Self.place(hash)
+        if let entry = entries[place], entry.shape == shape { return entry }
+        let fresh = Layout(shape: shape)
+        entries[place] = fresh
+        return fresh
+    }
+
+    func layout(_ rows: Int, _ columns: Int) -> Layout {
+        let place = Self.place((62 &+ UInt(bitPattern: rows)) &* 31 &+ UInt(bitPattern: columns))
+        if let entry = entries[place], entry.shape.count == 2, entry.shape[0] == rows, entry.shape[1] == columns { return entry }
+        let fresh = Layout(shape: [rows, columns])
+        entries[place] = fresh
+        return fresh
+    }
 }

@@ -27,14 +27,14 @@ public struct RawTensor: @unchecked Sendable {
         storage =
             device.kind == .cpu
             ? Storage(cpuByteCount: bytes) : Backends.backend(for: device).allocate(byteCount: bytes)
-        self.layout = layout.isContiguous ? layout : Layout(shape: layout.shape)
+        self.layout = layout.isContiguous ? layout : .dense(layout.shape)
         offset = 0
         self.dtype = dtype
     }
 
     @inline(__always)
     init(shape: Shape, _ dtype: DType, _ device: Device = .cpu) {
-        self.init(Layout(shape: shape), dtype, device)
+        self.init(.dense(shape), dtype, device)
     }
 
     /// Address of the first element (a device address off the CPU).
@@ -65,7 +65,7 @@ public struct RawTensor: @unchecked Sendable {
         RawTensor(storage: storage, layout: layout, offset: offset ?? self.offset, dtype: dtype)
     }
 
-    func reshaped(_ shape: Shape) -> RawTensor { contiguous().view(Layout(shape: shape)) }
+    func reshaped(_ shape: Shape) -> RawTensor { contiguous().view(.dense(shape)) }
 
     /// Broadcast to `shape` by zero strides; the caller has checked that it fits.
     func broadcast(to shape: Shape) -> RawTensor {

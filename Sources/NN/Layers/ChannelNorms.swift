@@ -70,14 +70,18 @@ public class BatchNorm: RunningNorm, Layer {
 
     /// `[batch, channels, ...]` to the same shape. In training by the batch's statistics, towards which the running ones move; in
     /// evaluation by the running ones.
-    public func callAsFunction(_ x: Tensor) -> Tensor {
+    public func callAsFunction(_ x: Tensor) -> Tensor { self(x, activation: .none) }
+
+    /// The same with `activation` applied to the result in the same pass over memory. ``Sequential`` does so when a ``ReLU`` follows.
+    public func callAsFunction(_ x: Tensor, activation: NormActivation) -> Tensor {
         if !ranks.contains(x.rank) || x.shape[1] != channels {
             fail("\(type(of: self))", "an input of shape \(x.shape); needs rank \(ranks) with \(channels) channels")
         }
         var statistics = isTraining || running == nil ? running : nil
         if !isTraining, let running {
             return batchNorm(
-                x, mean: running.mean, variance: running.variance, weight: weight?.value, bias: bias?.value, eps: eps)
+                x, mean: running.mean, variance: running.variance, weight: weight?.value, bias: bias?.value, eps: eps,
+                activation: activation)
         }
         var rate = momentum ?? 0
         if isTraining, let batchesTracked {
@@ -85,7 +89,8 @@ public class BatchNorm: RunningNorm, Layer {
             rate = momentum ?? 1 / Double(batchesTracked.value.item(Int.self))
         }
         let y = batchNorm(
-            x, running: &statistics, weight: weight?.value, bias: bias?.value, training: true, momentum: rate, eps: eps)
+            x, running: &statistics, weight: weight?.value, bias: bias?.value, training: true, momentum: rate, eps: eps,
+            activation: activation)
         keep(statistics)
         return y
     }

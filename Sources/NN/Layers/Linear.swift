@@ -10,7 +10,7 @@ public final class Linear: Module, Layer {
     public let bias: Parameter?
 
     /// What computes in place of weight and bias, if anything: a quantised form of them, for inference. It is part of the state.
-    public var replacement: (any Layer)?
+    @exclusivity(unchecked) public var replacement: (any Layer)?
 
     /// Weight and bias uniform in ±1/√inputs; without `bias` there is none. Traps on negative sizes.
     public init(

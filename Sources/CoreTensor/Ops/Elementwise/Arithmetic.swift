@@ -90,19 +90,19 @@ extension Tensor {
     }
 
     /// As ``+`` with a number on the right, which takes the tensor's type.
-    public static func + <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs + weakScalar(rhs, beside: lhs) }
+    public static func + <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs.combined(.add, rhs, +) }
     /// As ``+`` with a number on the left, which takes the tensor's type.
-    public static func + <S: TensorScalar>(lhs: S, rhs: Tensor) -> Tensor { weakScalar(lhs, beside: rhs) + rhs }
+    public static func + <S: TensorScalar>(lhs: S, rhs: Tensor) -> Tensor { rhs.combined(.add, lhs) { $1 + $0 } }
     /// As ``-`` with a number on the right, which takes the tensor's type.
-    public static func - <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs - weakScalar(rhs, beside: lhs) }
+    public static func - <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs.combined(.sub, rhs, -) }
     /// As ``-`` with a number on the left, which takes the tensor's type.
     public static func - <S: TensorScalar>(lhs: S, rhs: Tensor) -> Tensor { weakScalar(lhs, beside: rhs) - rhs }
     /// As ``*`` with a number on the right, which takes the tensor's type.
-    public static func * <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs * weakScalar(rhs, beside: lhs) }
+    public static func * <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs.combined(.mul, rhs, *) }
     /// As ``*`` with a number on the left, which takes the tensor's type.
-    public static func * <S: TensorScalar>(lhs: S, rhs: Tensor) -> Tensor { weakScalar(lhs, beside: rhs) * rhs }
+    public static func * <S: TensorScalar>(lhs: S, rhs: Tensor) -> Tensor { rhs.combined(.mul, lhs) { $1 * $0 } }
     /// As ``/`` with a number on the right, which takes the tensor's type.
-    public static func / <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs / weakScalar(rhs, beside: lhs) }
+    public static func / <S: TensorScalar>(lhs: Tensor, rhs: S) -> Tensor { lhs.combined(.div, rhs, /) }
     /// As ``/`` with a number on the left, which takes the tensor's type.
     public static func / <S: TensorScalar>(lhs: S, rhs: Tensor) -> Tensor { weakScalar(lhs, beside: rhs) / rhs }
 

@@ -8,15 +8,37 @@ final class LinearBackward: Node, @unchecked Sendable {
 
     // y = x Wᵀ + b over rows: dx = g W, dW = gᵀ x, db = Σ g
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        if !isGradEnabled, !g.isBatched, let result = direct(g.raw, input) { return Tensor(raw: result) }
         switch input {
-        case 0:
-            if let lowered, !isGradEnabled { return matmul(g, Tensor(raw: lowered)) }
-            return matmul(g, saved(1).to(g.dtype))
+        case 0: return matmul(g, saved(1).to(g.dtype))
         case 1:
             let x = saved(0)
             if lowered != nil && !g.isBatched { return matmul2(rows(g).transposed(), rows(x), as: saved(1).dtype) }
             return matmul(rows(g).transposed(), rows(x))
         default: return rows(g).sum(0)
+        }
+    }
+
+    /// The gradient that need not be recorded: one call of the backend, no views. Nil if the types differ.
+    private func direct(_ g: RawTensor, _ input: Int) -> RawTensor? {
+        let x = savedRaw(0), weight = savedRaw(1), right = lowered ?? weight
+        if g.dtype != right.dtype || g.dtype != x.dtype { return nil }
+        let outputs = weight.shape[0], inputs = weight.shape[1]
+        let g = g.contiguous(), rows = outputs == 0 ? g.shape.dropLast().reduce(1, *) : g.count / outputs
+        switch input {
+        case 0:
+            let dx = RawTensor(x.layout, g.dtype, g.device)
+            matrixProduct(g, rows, outputs, transposed: false, right, outputs, inputs, transposed: false, to: dx)
+            return dx
+        case 1:
+            // Of a weight that was lowered the gradient is summed, and arrives, in float32.
+            let dw = RawTensor(weight.layout, weight.dtype, g.device)
+            matrixProduct(g, rows, outputs, transposed: true, x.contiguous(), rows, inputs, transposed: false, to: dw)
+            return dw
+        default:
+            let db = RawTensor(.dense([outputs]), g.dtype, g.device)
+            db.backend.reduce(.sum, g, db, AxisView(outer: 1, n: rows, inner: outputs))
+            return db
         }
     }
 
@@ -36,7 +58,7 @@ public func linear(_ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil) -> Tens
     if weight.rank != 2 || x.rank == 0 || x.shape.last! != weight.shape[1] {
         fail("linear", "an input of shape \(x.shape) does not fit a weight of shape \(weight.shape) ([out, in])")
     }
-    if let bias, bias.shape != [weight.shape[0]] {
+    if let bias, bias.rank != 1 || bias.shape[0] != weight.shape[0] {
         fail("linear", "a bias of shape \(bias.shape) does not fit a weight of shape \(weight.shape); needs [\(weight.shape[0])]")
     }
     if x.isBatched || weight.isBatched || bias?.isBatched == true {
@@ -54,22 +76,17 @@ public func linear(_ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil) -> Tens
         return bias.map { product + Autocast.lowered($0) } ?? product
     }
     requireSameDevice("linear", x.raw, weight.raw)
-    let rows = x.raw.reshaped([x.count / Swift.max(weight.shape[1], 1), weight.shape[1]])
     let lowered = isLowered ? Autocast.lowered(weight).raw : nil
-    let columns = (lowered ?? weight.raw).transposedMatrix
-    let flatRows = weight.shape[1] == 0 ? x.shape.dropLast().reduce(1, *) : rows.shape[0]
-    let left = weight.shape[1] == 0 ? RawTensor(shape: [flatRows, 0], x.dtype, x.device) : rows
-    let product = matmulForward(left, columns, bias: bias?.raw.contiguous())
-    let out = product.view(Layout(shape: Array(x.shape.dropLast()) + [weight.shape[0]]))
-    return record(out, inputs: bias.map { [x, weight, $0] } ?? [x, weight]) {
+    let outputs = weight.shape[0], inputs = weight.shape[1], rank = x.rank
+    let rows = inputs == 0 ? x.shape.dropLast().reduce(1, *) : x.count / inputs
+    let out = RawTensor(rank == 2 ? .dense(rows, outputs) : .dense(x.shape.dropLast() + [outputs]), type, x.device)
+    matrixProduct(
+        rank == 2 ? x.raw : x.raw.contiguous(), rows, inputs, transposed: false, lowered ?? weight.raw, outputs, inputs, transposed: true,
+        bias: bias?.raw.contiguous(), to: out)
+    return record(out, x, weight, bias) {
         let node = LinearBackward(lowered: lowered)
         node.save(x)
         node.save(weight)
         return node
     }
-}
-
-extension RawTensor {
-    /// Rows and columns exchanged, as a view.
-    fileprivate var transposedMatrix: RawTensor { view(Layout(shape: shape.reversed(), strides: layout.strides.reversed())) }
 }

@@ -55,10 +55,37 @@ private struct MatrixOperand {
     private static func stride2(_ batch: Int) -> ReversedCollection<Range<Int>> { (0..<batch).reversed() }
 }
 
+/// `op(a) · op(b) (+ bias)` written to `out`, which is dense and has m · n elements in any shape. Each operand is a matrix `[rows, columns]`,
+/// or dense and of any shape with `rows · columns` elements; transposed it is taken as `[columns, rows]`.
+func matrixProduct(
+    _ a: RawTensor, _ aRows: Int, _ aColumns: Int, transposed aTransposed: Bool, _ b: RawTensor, _ bRows: Int, _ bColumns: Int,
+    transposed bTransposed: Bool, bias: RawTensor? = nil, to out: RawTensor
+) {
+    func operand(_ x: RawTensor, _ rows: Int, _ columns: Int) -> (raw: RawTensor, turned: Bool, leading: Int) {
+        if x.layout.isContiguous { return (x, false, Swift.max(columns, 1)) }
+        if x.layout.rank == 2 {
+            let s0 = x.layout.strides[0], s1 = x.layout.strides[1]
+            if s1 == 1 && s0 >= columns { return (x, false, s0) }
+            if s0 == 1 && s1 >= rows { return (x, true, s1) }
+        }
+        return (x.denseCopy(), false, Swift.max(columns, 1))
+    }
+    let left = operand(a, aRows, aColumns), right = operand(b, bRows, bColumns)
+    let plan = MatMulPlan(
+        transposeA: left.turned != aTransposed, transposeB: right.turned != bTransposed, m: aTransposed ? aColumns : aRows,
+        n: bTransposed ? bRows : bColumns, k: aTransposed ? aRows : aColumns, lda: left.leading, ldb: right.leading)
+    out.backend.matmul(left.raw, right.raw, out, plan, bias: bias)
+}
+
 /// `a · b` on the last two axes, batch axes broadcast; both of rank 2 or more and of one type that products are computed in. The
 /// result of bfloat16 may be `float32`.
 func matmulForward(_ a: RawTensor, _ b: RawTensor, bias: RawTensor? = nil, as dtype: DType? = nil) -> RawTensor {
     let m = a.shape[a.layout.rank - 2], k = a.shape[a.layout.rank - 1], n = b.shape[b.layout.rank - 1]
+    if a.layout.rank == 2 && b.layout.rank == 2 {
+        let out = RawTensor(.dense(m, n), dtype ?? a.dtype, a.device)
+        matrixProduct(a, m, k, transposed: false, b, k, n, transposed: false, bias: bias, to: out)
+        return out
+    }
     let batchShape = broadcastShape(Array(a.shape.dropLast(2)), Array(b.shape.dropLast(2)))!
     let out = RawTensor(shape: batchShape + [m, n], dtype ?? a.dtype, a.device)
     let batch = batchShape.reduce(1, *)

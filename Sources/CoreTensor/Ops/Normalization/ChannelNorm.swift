@@ -16,9 +16,9 @@ final class ChannelNormBackward: Node, @unchecked Sendable {
     override func vjp(_ outputs: [Tensor?], needs: [Bool]) -> [Tensor?] {
         guard let g = outputs[0] else { return needs.map { _ in nil } }
         let x = saved(0)
-        let weight = hasWeight ? saved(3) : nil
+        let weight = hasWeight ? saved(3) : nil, bias = savesBias ? saved(hasWeight ? 4 : 3) : nil
         if g.isBatched || (isGradEnabled && (x.requiresGrad || g.requiresGrad || weight?.requiresGrad == true)) {
-            return composed(x, weight, g)
+            return composed(x, weight, plan.isRectified ? passed(g, x, weight, bias) : g)
         }
         let dense = x.raw.contiguous()
         func gradient(_ wanted: Bool, _ shape: Shape) -> RawTensor? {
@@ -28,12 +28,25 @@ final class ChannelNormBackward: Node, @unchecked Sendable {
         let dw = gradient(hasWeight && needs[1], [plan.channels])
         let db = gradient(hasBias && needs.last!, [plan.channels])
         dense.backend.channelNormGrad(
-            dense, g.raw.contiguous(), weight: weight?.raw.contiguous(), mean: saved(1).raw, variance: saved(2).raw, dx: dx,
-            dweight: dw, dbias: db, plan, fixed: fixed)
+            dense, g.raw.contiguous(), weight: weight?.raw.contiguous(), bias: bias?.raw.contiguous(), mean: saved(1).raw,
+            variance: saved(2).raw, dx: dx, dweight: dw, dbias: db, plan, fixed: fixed)
         var result: [Tensor?] = [dx.map { Tensor(raw: $0) }]
         if hasWeight { result.append(dw.map { Tensor(raw: $0) }) }
         if hasBias { result.append(db.map { Tensor(raw: $0) }) }
         return result
+    }
+
+    /// The bias decides with the rest where a ReLU passes the gradient.
+    private var savesBias: Bool { hasBias && plan.isRectified }
+
+    // g where the output is above 0.
+    private func passed(_ g: Tensor, _ x: Tensor, _ weight: Tensor?, _ bias: Tensor?) -> Tensor {
+        let y = withoutGrad {
+            channelNorm(
+                x.detached(), weight: weight?.detached(), bias: bias?.detached(), fixed: (saved(1), saved(2)), plan
+            ).output
+        }
+        return g.maskedFill(y .<= 0, 0)
     }
 
     // With h = (x - mean) rstd and s = g w: dx = rstd (s - mean(s) - h mean(s h)), dw = Σ g h, db = Σ g; with fixed statistics
@@ -91,6 +104,7 @@ func channelNorm(
         node.save(Tensor(raw: mean))
         node.save(Tensor(raw: variance))
         if let weight { node.save(weight) }
+        if let bias, plan.isRectified { node.save(bias) }
         return node
     }
     return (y, Tensor(raw: mean), Tensor(raw: variance))

@@ -8,6 +8,17 @@ final class SumBackward: Node, @unchecked Sendable {
     override func vjp(_ g: Tensor, input: Int) -> Tensor? { expandReduced(g, kept: kept, to: shape) }
 }
 
+/// The sum of all elements.
+final class TotalBackward: Node, @unchecked Sendable {
+    private let shape: Shape
+    init(_ shape: Shape) {
+        self.shape = shape
+        super.init()
+    }
+    override var name: String { "SumBackward" }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g.expanded(to: shape) }
+}
+
 extension Tensor {
     /// Sum over the axes; integers and bools add up as `int64`. 0 over nothing.
     public func sum(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor {
@@ -21,6 +32,11 @@ extension Tensor {
         }
         if dtype.isStorageOnly { fail("sum", "\(dtype) is for storage; convert with to(.float32)") }
         let x = dtype.isFloatingPoint ? self : to(.int64)
+        if axes.list == nil && !keepDims {
+            let dense = x.raw.contiguous(), out = RawTensor(.scalar, x.dtype, device)
+            out.backend.reduce(.sum, dense, out, AxisView(outer: 1, n: dense.count, inner: 1))
+            return record(out, x) { TotalBackward(shape) }
+        }
         let reduction = Reduction("sum", x.raw, axes)
         let out = RawTensor(shape: reduction.shape(keepDims: keepDims), x.dtype, device)
         out.backend.reduce(.sum, reduction.x, out, reduction.view)
@@ -30,8 +46,7 @@ extension Tensor {
     /// Arithmetic mean over the axes; floats only. NaN over nothing.
     public func mean(_ axes: Axes = .all, keepDims: Bool = false) -> Tensor {
         if !dtype.isDifferentiable { fail("mean", "\(dtype) has no mean of its own type; convert with to(.float32)") }
-        let resolved = axes.resolved("mean", rank: rank)
-        let n = resolved.reduce(1) { $0 * (rank == 0 ? 1 : shape[$1]) }
+        let n = axes.list == nil ? count : axes.resolved("mean", rank: rank).reduce(1) { $0 * (rank == 0 ? 1 : shape[$1]) }
         return sum(axes, keepDims: keepDims) / Double(n)
     }
 }
