@@ -63,6 +63,13 @@ final class Recording {
 
     func constant(_ number: Double, _ type: DType) -> Int { value(.constant(bits: number.bitPattern, type: type), type) }
 
+    /// The element of `dtype` at `pointer`.
+    func constant(_ pointer: UnsafeRawPointer, _ dtype: DType) -> Int {
+        var number = 0.0
+        tk_cast(dtype.code, DType.float64.code, pointer, &number, 1)
+        return constant(number, computed(dtype))
+    }
+
     /// The type that elements of `dtype` are computed in.
     func computed(_ dtype: DType) -> DType {
         switch dtype {
@@ -85,9 +92,7 @@ final class Recording {
     func value(of raw: RawTensor) -> Int {
         guard raw.device.kind == .recording else {
             if raw.device.kind == .cpu && (raw.count == 1 || (raw.count > 0 && raw.layout.strides.allSatisfy { $0 == 0 })) {
-                var number = 0.0
-                tk_cast(raw.dtype.code, DType.float64.code, raw.pointer, &number, 1)
-                return constant(number, computed(raw.dtype))
+                return constant(raw.pointer, raw.dtype)
             }
             fail("fused", "a tensor of shape \(raw.shape) comes from outside of the function; pass it as an argument")
         }

@@ -2,6 +2,7 @@
 extension RecordingBackend {
     func arange(_ out: RawTensor, start: Double, step: Double) { declines("arange") }
     func axpy(_ alpha: Double, _ x: RawTensor, _ y: RawTensor) { declines("axpy") }
+    func fused(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape) { declines("fused") }
     func reduce(_ op: ReduceKernel, _ x: RawTensor, _ out: RawTensor, _ view: AxisView) { declines("reduce") }
     func argReduce(minimum: Bool, _ x: RawTensor, _ out: RawTensor, _ view: AxisView) { declines("argReduce") }
     func meanAndM2(_ x: RawTensor, mean: RawTensor, m2: RawTensor, _ view: AxisView) { declines("meanAndM2") }
@@ -100,8 +101,8 @@ extension RecordingBackend {
         _ plan: ChannelNormPlan
     ) { declines("channelNormApply") }
     func channelNormGrad(
-        _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, mean: RawTensor, variance: RawTensor, dx: RawTensor?,
-        dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool
+        _ x: RawTensor, _ g: RawTensor, weight: RawTensor?, bias: RawTensor?, mean: RawTensor, variance: RawTensor,
+        dx: RawTensor?, dweight: RawTensor?, dbias: RawTensor?, _ plan: ChannelNormPlan, fixed: Bool
     ) { declines("channelNormGrad") }
     func ctc(_ logProbabilities: RawTensor, _ plan: CTCPlan, alpha: RawTensor, loss: RawTensor) { declines("ctc") }
     func ctcGrad(

@@ -40,9 +40,13 @@ final class RecordingBackend: Backend, Sendable {
 
     func fill(_ out: RawTensor, _ value: UnsafeRawPointer) {
         let recording = Recording.current
-        var number = 0.0
-        tk_cast(out.dtype.code, DType.float64.code, value, &number, 1)
-        recording.define(out, recording.constant(number, recording.computed(out.dtype)))
+        recording.define(out, recording.constant(value, out.dtype))
+    }
+
+    func binary(_ op: BinaryKernel, _ x: RawTensor, scalar value: Double, _ out: RawTensor) {
+        let recording = Recording.current, type = recording.computed(x.dtype)
+        let constant = withElement(value, 0, 0, x.dtype) { recording.constant($0, x.dtype) }
+        recording.define(out, recording.step(.binary(op), type, [recording.value(of: x), constant]))
     }
 
     func unary(_ op: UnaryKernel, _ x: RawTensor, _ out: RawTensor) { step(.unary(op), x.dtype, [x], out) }
