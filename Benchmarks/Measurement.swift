@@ -65,6 +65,8 @@ struct Measurement: Encodable {
     var shareOfBound: Double?
     /// The most bytes the library held at once, inputs included.
     var peakMegabytes: Double?
+    /// The most of the process that was in memory at once, where the system tells.
+    var peakResidentMegabytes: Double?
 }
 
 /// Times calls: a warm-up of 0.3 s, then samples until the budget is used, at least five.
@@ -105,6 +107,7 @@ struct Stopwatch {
 
     func measure(_ workload: Workload) throws -> Measurement {
         MemoryStatistics.resetPeak()
+        ResidentMemory.resetPeak()
         let timed = try workload.setUp()
         warmUp(timed.call, timed.inner)
         var own: [Double] = []
@@ -129,6 +132,7 @@ struct Stopwatch {
             medianSeconds: median,
             minimumSeconds: own.min()!, samples: own.count)
         result.peakMegabytes = Double(MemoryStatistics.current.peakBytesInUse) / 1e6
+        result.peakResidentMegabytes = ResidentMemory.peakMegabytes
         if timed.flops > 0 || timed.bytes > 0 {
             result.shareOfBound = max(timed.flops / peaks.flopsPerSecond, timed.bytes / peaks.bytesPerSecond) / median
         }

@@ -69,16 +69,24 @@ enum Workloads {
             },
             unary("exp") { exp($0) }, unary("tanh") { tanh($0) }, unary("gelu") { gelu($0) },
             unary("gelutanh") { gelu($0, approximate: .tanh) }, unary("sigmoid") { sigmoid($0) },
-            Workload("ew", "ew_chain_gelu_xw_b_\(label)") {
+        ] + chain("", label, n, fused { x, w, b in gelu(x * w + b) }) + chain("_unfused", label, n) { x, w, b in gelu(x * w + b) }
+    }
+
+    /// A chain of three operations as one (`fused`, for which torch.compile is the peer), and one by one.
+    private static func chain(
+        _ suffix: String, _ label: String, _ n: Int, _ f: @escaping @Sendable (Tensor, Tensor, Tensor) -> Tensor
+    ) -> [Workload] {
+        [
+            Workload("ew", "ew_chain_gelu_xw_b_\(label)\(suffix)") {
                 let x = normal(n / 1024, 1024), w = normal(1024), b = normal(1024)
-                return Timed(shape: "x(\(n / 1024),1024) w,b(1024,)", bytes: 8 * Double(n)) { use(gelu(x * w + b)) }
+                return Timed(shape: "x(\(n / 1024),1024) w,b(1024,)", bytes: 8 * Double(n)) { use(f(x, w, b)) }
             },
-            Workload("ew", "ew_chain_gelu_xw_b_\(label)_fwdbwd") {
+            Workload("ew", "ew_chain_gelu_xw_b_\(label)_fwdbwd\(suffix)") {
                 let x = normal(n / 1024, 1024, grad: true), w = normal(1024, grad: true), b = normal(1024, grad: true)
                 let g = normal(n / 1024, 1024)
                 return Timed(shape: "x(\(n / 1024),1024) w,b(1024,)", bytes: 20 * Double(n)) {
                     clear(x, w, b)
-                    gelu(x * w + b).backward(gradient: g)
+                    f(x, w, b).backward(gradient: g)
                 }
             },
         ]

@@ -27,6 +27,7 @@ def arguments():
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--group", type=int, default=6, help="workloads per turn")
     p.add_argument("--budget", type=float, default=0.8, help="seconds of samples per workload and turn (ours)")
+    p.add_argument("--memory", action="store_true", help="compare peak resident memory too; best with --group 1, a process for each workload")
     p.add_argument("--markdown", help="also write the table to this file")
     p.add_argument("--json", help="also write every measurement to this file")
     a = p.parse_args()
@@ -88,12 +89,18 @@ def shown(ms):
     return f"{ms * 1e6:.0f} ns" if ms < 1e-3 else f"{ms * 1e3:.1f} µs" if ms < 1 else f"{ms:.2f} ms" if ms < 100 else f"{ms:.0f} ms"
 
 
+def megabytes(values):
+    known = [v for v in values or [] if v is not None]
+    return f"{statistics.median(known):.0f}" if known else "–"
+
+
 def main():
     a = arguments()
     todo = names(a)
     if not todo:
         sys.exit(f"no workload of type {a.dtype} is named {a.only}")
     times = collections.defaultdict(list)  # (workload, contender) -> ms
+    memory = collections.defaultdict(list)  # (workload, contender) -> peak resident MB
     ours, report = {}, {}
     for start in range(0, len(todo), a.group):
         chunk = todo[start:start + a.group]
@@ -102,16 +109,19 @@ def main():
             for name, m in rows.items():
                 times[name, "ours"].append(m["medianSeconds"] * 1e3)
                 ours[name] = m
+                memory[name, "ours"].append(m.get("peakResidentMegabytes"))
             for peer, command in a.peers:
                 for name, m in run_peer(a, command, chunk).items():
                     times[name, peer].append(m["median_ms"])
+                    memory[name, peer].append(m.get("peak_rss_mb"))
         print(f"{min(start + a.group, len(todo))} of {len(todo)}", file=sys.stderr, flush=True)
 
     peers = [p for p, _ in a.peers]
     lines = [f"{platform.machine()}, {a.threads} threads, {a.dtype}, {a.rounds} rounds; "
              f"{report.get('peakGflops', 0):.0f} GFLOP/s, {report.get('peakGigabytesPerSecond', 0):.1f} GB/s", "",
-             "| workload | Tapestry | ± | " + " | ".join(peers) + " | Tapestry / best | share of bound |",
-             "|---|---|---|" + "---|" * (len(peers) + 2)]
+             "| workload | Tapestry | ± | " + " | ".join(peers) + " | Tapestry / best | share of bound |" + (" peak MB, Tapestry | "
+             + " | ".join(f"{p}" for p in peers) + " |" if a.memory else ""),
+             "|---|---|---|" + "---|" * (len(peers) + 2) + "---|" * ((len(peers) + 1) * a.memory)]
     for name in todo:
         mine = times.get((name, "ours"))
         if not mine:
@@ -122,7 +132,8 @@ def main():
         share = ours[name].get("shareOfBound")
         lines.append(f"| `{name}` | {shown(own)} | {(max(mine) - min(mine)) / 2 / own * 100:.0f} % | "
                      + " | ".join(shown(others.get(p)) for p in peers)
-                     + f" | {ratio} | {f'{share:.2f}' if share else '–'} |")
+                     + f" | {ratio} | {f'{share:.2f}' if share else '–'} |"
+                     + "".join(f" {megabytes(memory.get((name, who)))} |" for who in ["ours", *peers] if a.memory))
     text = "\n".join(lines) + "\n"
     print(text)
     if a.markdown:

@@ -4,7 +4,7 @@
 
 #if defined(__x86_64__)
 
-enum { PART = 512 };   // keys
+enum { PART = 512, AHEAD = 4096 };   // keys; bytes of keys
 
 typedef struct {
     const tk_attention_shape *s;
@@ -14,6 +14,10 @@ typedef struct {
     float *sums;              // per task and query: maximum (base 2), sum, and [value_dim rounded up to 16] of values
     int64_t sum_floats;
 } few;
+
+INLINE void fetch(const char *p, int64_t lines) {
+    for (int64_t i = 0; i < lines; i++) _mm_prefetch(p + 64 * i, _MM_HINT_T0);
+}
 
 INLINE __mmask16 first_lanes(int64_t n) { return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1); }
 
@@ -126,6 +130,12 @@ INLINE void part_body(const few *c, const int dtype, int64_t task) {
     size_t bytes = (size_t)round_up(most(d, 1), 16) * sizeof(float);
     float *query = tk_attention_scratch(bytes), scores[PART] __attribute__((aligned(64)));
     bool changes = tk_changes_scores(s);
+    // Keys that come next and the values of these are fetched while the first query is at work: they lie in pieces that are too short for
+    // the CPU to see where they go on.
+    int64_t key_bytes = s->k.position * element_size(dtype), key_lines = ceil_div(d * element_size(dtype), 64);
+    int64_t value_bytes = s->v.position * element_size(dtype), value_lines = ceil_div(dv * element_size(dtype), 64);
+    int64_t ahead = round_up(AHEAD / (64 * most(key_lines, 1)) + 1, 16);
+    for (int64_t j = 0; j < least(ahead, n); j++) fetch(k + j * key_bytes, key_lines);
     for (int64_t g = 0; g < c->queries; g++) {
         int64_t h = kv * group + g / s->q_len, i = g % s->q_len;
         float *sums = c->sums + (task * c->queries + g) * c->sum_floats;
@@ -136,7 +146,11 @@ INLINE void part_body(const few *c, const int dtype, int64_t task) {
         tk_key_range r = tk_visible_keys(s, i);
         __m512 top = _mm512_set1_ps(-INFINITY);
         for (int64_t j = 0; j < n; j += 16) {
-            const char *rows = k + j * s->k.position * element_size(dtype);
+            const char *rows = k + j * key_bytes;
+            for (int64_t r = j; g == 0 && r < least(j + 16, n); r++) {
+                if (r + ahead < n) fetch(k + (r + ahead) * key_bytes, key_lines);
+                fetch(v + r * value_bytes, value_lines);
+            }
             __m512 x = n - j >= 16 ? scores_of_16(dtype, query, rows, s->k.position, 16, d) : scores_of_16(dtype, query, rows, s->k.position, n - j, d);
             if (changes || j0 + j < r.low || j0 + j + 16 > r.high) x = change_16(s, b, h, i, j0 + j, r, x);
             _mm512_store_ps(scores + j, x);

@@ -121,7 +121,11 @@ BF16_INLINE void kernel(const int rows, int64_t pairs, const float *a, const flo
             sum[i][1] = _mm512_add_ps(sum[i][1], x1);
         }
     }
-    if (e->to_half) {
+    if (e->to_half && e->width == NR) {
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++)
+            _mm512_storeu_si512((uint16_t *)e->to + i * e->to_ld, (__m512i)_mm512_cvtne2ps_pbh(sum[i][1], sum[i][0]));
+    } else if (e->to_half) {
         __mmask32 mask = first(e->width);
 #pragma clang loop unroll(full)
         for (int i = 0; i < rows; i++)

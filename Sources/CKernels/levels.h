@@ -12,6 +12,11 @@ typedef struct {
     // a step of 0 repeats one element
     void (*binary_f32)(int op, const float *a, int64_t sa, const float *b, int64_t sb, float *out, int64_t n);
     void (*binary_f64)(int op, const double *a, int64_t sa, const double *b, int64_t sb, double *out, int64_t n);
+    // out = a b + c; steps are 0 or 1
+    void (*multiply_add)(const float *a, const float *b, int64_t sb, const float *c, int64_t sc, float *out, int64_t n);
+    // out[i] = x[i] between the bounds, NaN stays; comparisons of dense rows
+    void (*clamp)(const float *x, float *out, int64_t n, float low, float high);
+    void (*compare)(int op, const float *a, const float *b, bool *out, int64_t n);
     // + - * / past the caches; `out` begins on a cache line
     void (*binary_stream)(int op, const float *a, int64_t sa, const float *b, int64_t sb, float *out, int64_t n);
     // out[i] = c[i] ? a[i] : b[i]; `out` begins on a cache line where it streams

@@ -41,5 +41,20 @@ static inline void tk_stream_zeros(void *out, int64_t bytes) {
     memset(d + i, 0, (size_t)(bytes - i));
 }
 
+enum { TK_STREAM_BLOCK = 1024 };  // bytes
+
+/// Elements `low ..< high` of `out`, made by `piece`: in place, or where the output is streamed by way of a block that stays in the
+/// first cache. `piece` gets the place of its first element and where to put its elements.
+static inline void tk_pieces(bool stream, char *out, int64_t low, int64_t high, int64_t size,
+                             void (*piece)(const void *context, int64_t at, char *out, int64_t n), const void *context) {
+    if (!stream) { piece(context, low, out + low * size, high - low); return; }
+    _Alignas(64) char block[TK_STREAM_BLOCK];
+    for (int64_t i = low, most = TK_STREAM_BLOCK / size; i < high; i += most) {
+        int64_t n = high - i < most ? high - i : most;
+        piece(context, i, block, n);
+        tk_stream_copy(out + i * size, block, n * size);
+    }
+}
+
 static inline void tk_stream_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 #endif

@@ -138,6 +138,34 @@ void tk_where(int dtype, int rank, const int64_t *dims, const bool *c, const int
               const int64_t *a_strides, const void *b, const int64_t *b_strides, void *out);
 /// y = min(max(x, low), high), NaN stays. Float and integer types (bounds converted to the type).
 void tk_clamp(int dtype, const void *x, void *y, int64_t n, double low, double high);
+// ---- fused elementwise programs: fused.c ----
+enum {
+    TK_FUSED_UNARY = 0, TK_FUSED_UNARY_GRAD /* saved, g */, TK_FUSED_BINARY, TK_FUSED_COMPARE, TK_FUSED_SELECT /* condition, a, b */,
+    TK_FUSED_CLAMP, TK_FUSED_CLASSIFY, TK_FUSED_CAST /* op: the type before */, TK_FUSED_ROUND /* op: a 16-bit type */,
+    TK_FUSED_MULTIPLY_ADD /* a * b + c, rounded once; f32 */
+};
+enum { TK_FUSED_MOST_OPERANDS = 32, TK_FUSED_MOST_SLOTS = 256 };
+/// One step: a register gets the result of an operation on slots. Slots are the inputs, the constants and the registers, in this order.
+typedef struct {
+    int32_t kind, op, type;            // computed in f32, f64 or bool (a comparison and a test: of f32, f64, bool)
+    int32_t out, args[3];              // -1 where there is none
+    double low, high;                  // of a clamp
+} tk_fused_step;
+/// f16 and bf16 are computed in f32. `strides` has the program's rank.
+typedef struct { const void *data; const int64_t *strides; int32_t dtype; } tk_fused_input;
+typedef struct { double value; int32_t type; } tk_fused_constant;
+/// Dense; an axis of stride 0 is summed over, in float32 in groups and then in double. A register belongs to no more than one output.
+typedef struct { void *data; const int64_t *strides; int32_t dtype, slot; } tk_fused_output;
+typedef struct {
+    const tk_fused_step *steps;
+    const tk_fused_input *inputs;
+    const tk_fused_constant *constants;
+    const tk_fused_output *outputs;
+    int32_t step_count, input_count, constant_count, output_count, register_count;
+} tk_fused_program;
+/// Runs the program on every element of the shape `dims`, to which all inputs broadcast by their strides. At most TK_FUSED_MOST_OPERANDS
+/// inputs, as many outputs, and TK_FUSED_MOST_SLOTS slots.
+void tk_fused(const tk_fused_program *program, int rank, const int64_t *dims);
 /// y = alpha * x + y, dense. Float types.
 void tk_axpy(int dtype, double alpha, const void *x, void *y, int64_t n);
 

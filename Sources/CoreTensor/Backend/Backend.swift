@@ -38,6 +38,10 @@ public protocol Backend: AnyObject, Sendable {
     /// `y += alpha · x`.
     func axpy(_ alpha: Double, _ x: RawTensor, _ y: RawTensor)
 
+    /// Runs a program on every element of `shape`, to which `inputs`, of any strides, broadcast. `outputs` are dense; one of a smaller shape,
+    /// which broadcasts to `shape`, gets the sums over the axes where it is smaller. The default runs step by step.
+    func fused(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape)
+
     // MARK: Reductions
     /// `x` seen as `[outer, n, inner]` reduced along the middle into `out [outer, inner]`; with `n` = 0 `out` is the identity.
     func reduce(_ op: ReduceKernel, _ x: RawTensor, _ out: RawTensor, _ view: AxisView)
@@ -297,6 +301,7 @@ public enum Backends {
     /// What runs operations on `device`'s tensors. Traps if nothing was registered for it.
     public static func backend(for device: Device) -> any Backend {
         if device.kind == .cpu { return CPUBackend.shared }
+        if device.kind == .recording { return RecordingBackend.shared }
         guard let backend = lock.withLock({ registered[device] }) else {
             fail("device", "\(device) has no backend in this program")
         }

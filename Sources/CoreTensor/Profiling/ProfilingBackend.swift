@@ -64,6 +64,10 @@ final class ProfilingBackend: Backend {
         time("axpy", [x, y, y]) { timed.axpy(alpha, x, y) }
     }
 
+    func fused(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape) {
+        time("fused.\(program.steps.count)", inputs + outputs) { timed.fused(program, inputs, outputs, shape: shape) }
+    }
+
     func reduce(_ op: ReduceKernel, _ x: RawTensor, _ out: RawTensor, _ view: AxisView) {
         time("reduce.\(op)", [x, out]) { timed.reduce(op, x, out, view) }
     }

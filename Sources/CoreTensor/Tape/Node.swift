@@ -18,8 +18,9 @@ open class Node: @unchecked Sendable {
     @exclusivity(unchecked) private final var edge1: Node?
     @exclusivity(unchecked) private final var edge2: Node?
     @exclusivity(unchecked) private final var edgeOutputs: (Int32, Int32, Int32) = (0, 0, 0)
+    @exclusivity(unchecked) private final var connected = 0
     /// The inputs connected so far, those that need no gradient among them.
-    @exclusivity(unchecked) public final private(set) var inputCount = 0
+    public final var inputCount: Int { connected }
 
     @exclusivity(unchecked) final var outputLayout: Layout
     @exclusivity(unchecked) final var outputDType: DType
@@ -124,7 +125,7 @@ open class Node: @unchecked Sendable {
 
     @inline(__always)
     private final func connect(_ node: Node?, _ output: Int) {
-        switch inputCount {
+        switch connected {
         case 0:
             edge0 = node
             edgeOutputs.0 = Int32(truncatingIfNeeded: output)
@@ -136,7 +137,7 @@ open class Node: @unchecked Sendable {
             edgeOutputs.2 = Int32(truncatingIfNeeded: output)
         default: madeExtras.edges.append(node.map { Edge(node: $0, output: output) })
         }
-        inputCount += 1
+        connected += 1
     }
 
     /// Shape and type of an output's gradient.
@@ -279,8 +280,8 @@ open class Node: @unchecked Sendable {
 /// Nodes waiting to be freed on a thread.
 enum Teardown {
     final class Queue {
-        var nodes: [Unmanaged<Node>] = []
-        var isDraining = false
+        @exclusivity(unchecked) var nodes: [Unmanaged<Node>] = []
+        @exclusivity(unchecked) var isDraining = false
 
         func drain() {
             isDraining = true

@@ -19,6 +19,8 @@ public final class ThreadLocal {
     /// The autocast regions around the running code, and the leaves they have converted.
     var autocastDepth = 0
     var autocastCopies: [AutocastCopies.Key: AutocastCopies.Entry] = [:]
+    /// The ``fused(_:)`` function that is being recorded on this thread.
+    var recording: Recording?
     /// Whether backward passes look for NaN.
     public var detectsAnomalies = false
     /// The profiler's scopes around what runs now, outermost first.

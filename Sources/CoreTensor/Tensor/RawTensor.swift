@@ -78,7 +78,7 @@ public struct RawTensor: @unchecked Sendable {
 
     /// What runs operations on these elements. Traps if the device has none in this program.
     @inline(__always) public var backend: any Backend {
-        if tk_profiling() { return ProfilingBackend(Backends.backend(for: device)) }
+        if tk_profiling() && device.kind != .recording { return ProfilingBackend(Backends.backend(for: device)) }
         return device.kind == .cpu ? CPUBackend.shared : Backends.backend(for: device)
     }
 

@@ -40,6 +40,18 @@
                 "layer", "linear", "[3, 5]", "[8, 4]")
         }
 
+        @Test func fusing() async throws {
+            try expect(
+                await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { Mistake.fusedSum() },
+                "fusedSum", "fused: reduce is not elementwise")
+            try expect(
+                await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { Mistake.fusedCapture() },
+                "fusedCapture", "fused: a tensor of shape [2] comes from outside")
+            try expect(
+                await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { Mistake.fusedGradient() },
+                "fusedGradient", "fused: a tensor from outside of the function requires a gradient")
+        }
+
         @Test func typesAndIndices() async throws {
             try expect(
                 await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { Mistake.integerGradient() },
@@ -107,6 +119,17 @@
         @inline(never) static func addition() {
             let row = Tensor([1.0, 2, 3])
             print(Tensor(zeros: [4, 5]) + row)  // addition
+        }
+        @inline(never) static func fusedSum() {
+            _ = fused { x in x - x.sum() }(Tensor([1.0, 2]))  // fusedSum
+        }
+        @inline(never) static func fusedCapture() {
+            let row = Tensor([1.0, 2])
+            _ = fused { x in x * row }(row)  // fusedCapture
+        }
+        @inline(never) static func fusedGradient() {
+            let one = Tensor(1.0, requiresGrad: true)
+            _ = fused { x in x * one }(one)  // fusedGradient
         }
         @inline(never) static func reshape() {
             _ = Tensor(zeros: [4, 5]).reshaped(3, -1)  // reshape

@@ -38,9 +38,26 @@ extension Tensor {
     private static func arithmetic(
         _ name: String, _ op: BinaryKernel, _ lhs: Tensor, _ rhs: Tensor, _ make: (Tensor, Tensor) -> Node
     ) -> Tensor {
-        if lhs.isBatched || rhs.isBatched { return liftedBroadcast([lhs, rhs]) { arithmetic(name, op, $0[0], $0[1], make) } }
-        var lhs = lhs, rhs = rhs
-        if lhs.raw.dtype != rhs.raw.dtype { (lhs, rhs) = promoted(lhs, rhs) }
+        let dtype = lhs.physical.dtype
+        if lhs.batch == nil && rhs.batch == nil && dtype == rhs.physical.dtype && dtype != .bool {
+            return record(binaryForward(name, op, lhs.physical, rhs.physical), lhs, rhs) { make(lhs, rhs) }
+        }
+        return otherArithmetic(name, op, lhs, rhs, make)
+    }
+
+    /// Inside `vmap`, of two types, or of bools.
+    @inline(never)
+    private static func otherArithmetic(
+        _ name: String, _ op: BinaryKernel, _ lhs: Tensor, _ rhs: Tensor, _ make: (Tensor, Tensor) -> Node
+    ) -> Tensor {
+        if lhs.isBatched || rhs.isBatched {
+            return liftedBroadcast([lhs, rhs]) { x in
+                x[0].dtype == x[1].dtype && x[0].dtype != .bool && !x[0].isBatched && !x[1].isBatched
+                    ? record(binaryForward(name, op, x[0].raw, x[1].raw), x[0], x[1]) { make(x[0], x[1]) }
+                    : otherArithmetic(name, op, x[0], x[1], make)
+            }
+        }
+        let (lhs, rhs) = promoted(lhs, rhs)
         if lhs.raw.dtype == .bool { return boolArithmetic(name, op, lhs, rhs) }
         return record(binaryForward(name, op, lhs.raw, rhs.raw), lhs, rhs) { make(lhs, rhs) }
     }
@@ -116,9 +133,13 @@ extension Tensor {
         if lhs.node == nil && rhs.node == nil && lhs.dtype == rhs.dtype && lhs.dtype != .bool
             && !lhs.isBatched && !rhs.isBatched && (op != .div || lhs.dtype.isDifferentiable)
             && lhs.raw.isContiguous && lhs.raw.isUniquelyReferenced() && lhs.device == rhs.device
-            && (lhs.shape == rhs.shape || broadcastShape(lhs.shape, rhs.shape) == lhs.shape)
+            && (Layout.sameShape(lhs.physical.layout, rhs.physical.layout) || broadcastShape(lhs.shape, rhs.shape) == lhs.shape)
         {
-            lhs.raw.backend.binary(op, lhs.raw, rhs.raw.broadcast(to: lhs.shape), lhs.raw)
+            if lhs.physical.layout === rhs.physical.layout {
+                lhs.physical.backend.binary(op, lhs.physical, rhs.physical, lhs.physical)
+            } else {
+                lhs.raw.backend.binary(op, lhs.raw, rhs.raw.broadcast(to: lhs.shape), lhs.raw)
+            }
         } else {
             lhs = plain(lhs, rhs)
         }

@@ -24,6 +24,13 @@ func requireBroadcast(_ operation: String, _ a: Shape, _ b: Shape) -> Shape {
     return shape
 }
 
+/// The device that an operation runs on. While a function is recorded, numbers from outside stand beside its tensors.
+func sharedDevice(_ operation: String, _ tensors: RawTensor...) -> Device {
+    if let recorded = tensors.first(where: { $0.device.kind == .recording }) { return recorded.device }
+    for x in tensors.dropFirst() { requireSameDevice(operation, tensors[0], x) }
+    return tensors[0].device
+}
+
 func requireSameDevice(_ operation: String, _ a: RawTensor, _ b: RawTensor) {
     if a.storage.device != b.storage.device {
         fail(operation, "operands on \(a.device) and \(b.device); move one with to(device:)")
@@ -53,10 +60,10 @@ func checkKernelType(_ operation: String, _ op: BinaryKernel, _ dtype: DType) {
 
 @inline(never)
 private func binaryBroadcast(_ operation: String, _ op: BinaryKernel, _ a: RawTensor, _ b: RawTensor) -> RawTensor {
-    requireSameDevice(operation, a, b)
+    let device = sharedDevice(operation, a, b)
     let shape = requireBroadcast(operation, a.shape, b.shape)
     let layout = a.shape == shape && a.isContiguous ? a.layout : Layout(shape: shape)
-    let out = RawTensor(layout, a.dtype, a.device)
+    let out = RawTensor(layout, a.dtype, device)
     out.backend.binary(op, a.broadcast(to: shape), b.broadcast(to: shape), out)
     return out
 }

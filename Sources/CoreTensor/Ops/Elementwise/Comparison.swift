@@ -19,9 +19,9 @@ private func compare(_ name: String, _ op: CompareKernel, _ a: Tensor, _ b: Tens
     if a.dtype.isStorageOnly || (a.dtype.isComplex && op != .equal && op != .notEqual) {
         fail(name, "\(a.dtype) numbers have no order; convert with to(_:)")
     }
-    requireSameDevice(name, a.raw, b.raw)
+    let device = sharedDevice(name, a.raw, b.raw)
     let shape = requireBroadcast(name, a.shape, b.shape)
-    let out = RawTensor(shape: shape, .bool, a.device)
+    let out = RawTensor(shape: shape, .bool, device)
     out.backend.compare(op, a.raw.broadcast(to: shape), b.raw.broadcast(to: shape), out)
     return Tensor(raw: out)
 }
@@ -114,7 +114,7 @@ public func which(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
     }
     let (a, b) = promoted(a, b)
     let shape = requireBroadcast("which", requireBroadcast("which", a.shape, b.shape), condition.shape)
-    let out = RawTensor(shape: shape, a.dtype, a.device)
+    let out = RawTensor(shape: shape, a.dtype, sharedDevice("which", condition.raw, a.raw, b.raw))
     out.backend.select(
         condition.raw.broadcast(to: shape), a.raw.broadcast(to: shape), b.raw.broadcast(to: shape), out)
     return record(out, a, b) {

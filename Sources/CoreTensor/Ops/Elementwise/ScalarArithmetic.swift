@@ -28,7 +28,9 @@ extension Tensor {
     /// `self op value`, where `op` is one of the four; `plain` does it on tensors, the value second.
     @inline(__always)
     func combined<S: TensorScalar>(_ op: BinaryKernel, _ value: S, _ plain: (Tensor, Tensor) -> Tensor) -> Tensor {
-        if physical.dtype.isFloatingPoint, physical.layout.isContiguous, batch == nil, S.dtypeBeside(physical.dtype) == physical.dtype {
+        if physical.dtype.isFloatingPoint, physical.layout.isContiguous, batch == nil,
+            S.dtypeBeside(physical.dtype) == physical.dtype
+        {
             return combined(op, value.asDouble)
         }
         return plain(self, weakScalar(value, beside: self))

@@ -81,7 +81,8 @@ public func linear(_ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil) -> Tens
     let rows = inputs == 0 ? x.shape.dropLast().reduce(1, *) : x.count / inputs
     let out = RawTensor(rank == 2 ? .dense(rows, outputs) : .dense(x.shape.dropLast() + [outputs]), type, x.device)
     matrixProduct(
-        rank == 2 ? x.raw : x.raw.contiguous(), rows, inputs, transposed: false, lowered ?? weight.raw, outputs, inputs, transposed: true,
+        rank == 2 ? x.raw : x.raw.contiguous(), rows, inputs, transposed: false, lowered ?? weight.raw, outputs, inputs,
+        transposed: true,
         bias: bias?.raw.contiguous(), to: out)
     return record(out, x, weight, bias) {
         let node = LinearBackward(lowered: lowered)

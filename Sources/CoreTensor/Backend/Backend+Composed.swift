@@ -1,0 +1,56 @@
+// Primitives made of others, for backends that have none of their own.
+
+extension Backend {
+    /// Step by step, each a primitive over all elements; outputs of smaller shape are summed last.
+    public func fused(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape) {
+        let device = outputs[0].device
+        func new(_ type: DType) -> RawTensor { RawTensor(shape: shape, type, device) }
+        func converted(_ x: RawTensor, _ type: DType) -> RawTensor {
+            if x.dtype == type { return x }
+            let out = new(type)
+            cast(x, to: out)
+            return out
+        }
+        var values = inputs.map { x -> RawTensor in
+            let whole = new(x.dtype)
+            copy(x.broadcast(to: shape), to: whole)
+            return converted(whole, x.dtype.byteCount == 2 ? .float32 : x.dtype)
+        }
+        for constant in program.constants {
+            let out = new(constant.type)
+            withElement(constant.value, 0, 0, constant.type) { fill(out, $0) }
+            values.append(out)
+        }
+        for step in program.steps {
+            let x = step.arguments.map { values[$0] }, out = new(step.resultType)
+            switch step.operation {
+            case .unary(let op): unary(op, x[0], out)
+            case .unaryGrad(let op): unaryGrad(op, saved: x[0], x[1], out)
+            case .binary(let op): binary(op, x[0], x[1], out)
+            case .compare(let op): compare(op, x[0], x[1], out)
+            case .select: select(x[0], x[1], x[2], out)
+            case .clamp(let low, let high): clamp(x[0], out, low: low, high: high)
+            case .classify(let op): classify(op, x[0], out)
+            case .cast: cast(x[0], to: out)
+            case .round(let dtype): cast(converted(x[0], dtype), to: out)
+            case .multiplyAdd:
+                let product = new(step.type)
+                binary(.mul, x[0], x[1], product)
+                binary(.add, product, x[2], out)
+            }
+            values.append(out)
+        }
+        for (value, out) in zip(program.outputs, outputs) {
+            var x = values[value]
+            let lead = shape.count - out.shape.count
+            for axis in shape.indices where shape[axis] != 1 && (axis < lead || out.shape[axis - lead] == 1) {
+                var reduced = x.shape
+                reduced[axis] = 1
+                let sum = RawTensor(shape: reduced, x.dtype, device)
+                reduce(.sum, x, sum, AxisView(x.shape, axis: axis))
+                x = sum
+            }
+            copy(converted(x, out.dtype).view(out.layout), to: out)
+        }
+    }
+}
