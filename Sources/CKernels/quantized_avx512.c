@@ -140,8 +140,8 @@ void tk_int8_dynamic_avx512(const tk_quantized_product *p) {
     if (w.row_panels <= grain) quantize_panels(&w, 0, w.row_panels);
     else tk_parallel_ranges(w.row_panels, grain, quantize_panels, &w);
     w.row_blocks = tk_groups_of(w.row_panels, BLOCK_ROWS / MR);
-    // Integers add up to the same in any split. A task is worth at least some 2^17 products.
-    int64_t wanted = tk_groups_of(16, w.row_blocks), most = (int64_t)((double)p->m * (double)p->n * (double)p->k / 131072) + 1;
+    // Integers add up to the same in any split. A task is worth at least some 2^15 products.
+    int64_t wanted = tk_groups_of(32, w.row_blocks), most = (int64_t)((double)p->m * (double)p->n * (double)p->k / 32768) + 1;
     w.column_block = least(least(wanted, most), w.column_panels);
     w.per_task = tk_groups_of(w.column_panels, w.column_block);
     w.column_block = tk_groups_of(w.column_panels, w.per_task);
