@@ -82,6 +82,9 @@ extension RecordingBackend {
     func convolutionGradWeight(
         _ x: RawTensor, _ g: RawTensor, _ dweight: RawTensor, _ plan: ConvolutionPlan
     ) { declines("convolutionGradWeight") }
+    func convolutionGradients(
+        _ x: RawTensor, _ g: RawTensor, weight: RawTensor, dx: RawTensor, dweight: RawTensor, _ plan: ConvolutionPlan
+    ) { declines("convolutionGradients") }
     func unfold(_ x: RawTensor, _ columns: RawTensor, _ plan: ConvolutionPlan) { declines("unfold") }
     func fold(_ columns: RawTensor, _ x: RawTensor, _ plan: ConvolutionPlan) { declines("fold") }
     func maxPool(_ x: RawTensor, _ out: RawTensor, places: RawTensor?, axes: [PoolAxis]) { declines("maxPool") }
