@@ -268,8 +268,10 @@ void tk_fused(const tk_fused_program *p, int rank, const int64_t *dims) {
     r.tiles = r.row_blocks * r.strips;
     for (int d = 0; d + 2 < r.walk.rank; d++) r.tiles *= r.walk.dims[d];
     if (count == 0) r.tiles = 0;
-    for (int i = 0; i < p->input_count; i++)
+    for (int i = 0; i < p->input_count; i++) {  // large ones that are read once
         r.fetches[i] = count * tk_element_size(p->inputs[i].dtype) > 1 << 20;
+        for (int d = 0; d < r.walk.rank; d++) r.fetches[i] &= r.walk.strides[i][d] != 0 || r.walk.dims[d] == 1;
+    }
     bool sums = false, streams = false;
     for (int j = 0; j < p->output_count; j++) {
         const int64_t *strides = r.walk.strides[p->input_count + j];

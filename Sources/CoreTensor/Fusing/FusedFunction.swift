@@ -13,7 +13,7 @@ final class FusedFunction: @unchecked Sendable {
 
     func callAsFunction(_ inputs: [Tensor]) -> Tensor {
         // Inside vmap, in another recording, and for types without registers: as written, on arguments broadcast as the recorded ones are.
-        if !inputs.allSatisfy({ FusedFunction.takes($0) }) || Set(inputs.map(\.device)).count != 1 { return composed(inputs) }
+        if !inputs.allSatisfy({ FusedFunction.takes($0) && $0.device == inputs[0].device }) { return composed(inputs) }
         let signature = signature(inputs)
         guard signature.forward.fits else { return composed(inputs) }
         let out = RawTensor(signature.layout, signature.dtype, inputs[0].device)

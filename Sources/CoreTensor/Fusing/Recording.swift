@@ -109,7 +109,7 @@ final class Recording {
             if !fits || raw.offset != 0 {
                 fail("fused", "moving or picking elements is not elementwise; do it outside of the function")
             }
-            dense *= own
+            dense *= Swift.max(own, 1)
         }
         return known.value
     }

@@ -82,11 +82,12 @@ import Testing
 
     static let shapes: [[Shape]] = [
         [[], [], []], [[1], [7], [7]], [[5, 3], [3], [5, 1]], [[33, 1000], [1000], [33, 1]], [[2, 3, 40, 17], [3, 1, 1], [17]],
-        [[700, 5], [5], []], [[3, 1], [1, 4], [2, 1, 1]], [[0, 4], [4], [0, 1]], [[40, 50, 60], [40, 1, 60], [1, 50, 1]],
+        [[700, 5], [5], []], [[3, 1], [1, 4], [2, 1, 1]], [[0, 4], [4], [0, 1]], [[3, 0], [3, 1], [1]],
+        [[40, 50, 60], [40, 1, 60], [1, 50, 1]],
         [[100_003], [100_003], [1]], [[513, 515], [1, 515], [513, 515]],
     ]
 
-    @Test(arguments: 0..<33)
+    @Test(arguments: 0..<36)
     func randomProgramsAreAsTheirOperations(_ seed: Int) {
         let shapes = Self.shapes[seed % Self.shapes.count]
         let program = RandomProgram(seed: UInt64(seed + 1), inputs: 3, length: 4 + seed % 9)
