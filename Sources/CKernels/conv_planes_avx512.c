@@ -240,8 +240,8 @@ void tk_conv_planes(const tk_conv_shape *s, const float *x, const float *w, cons
 // ---- gradient of the weight ----
 
 // sums [outputs][taps] of 16 lanes += products of rows of g and of what the taps read, over `count` vectors of places
-INLINE void dots(const int outputs, const int taps, int64_t count, const uint16_t *masks, const float *g, int64_t g_step, const float *x,
-                 const int64_t *offsets, float *sums, int64_t ld) {
+INLINE void dots(const int outputs, const int taps, int64_t count, const uint16_t *masks, const float *g, int64_t g_step, const float *next,
+                 const float *x, const int64_t *offsets, float *sums, int64_t ld) {
     __m512 sum[SIDE][SIDE];
     const float *from[SIDE];
 #pragma clang loop unroll(full)
@@ -253,6 +253,7 @@ INLINE void dots(const int outputs, const int taps, int64_t count, const uint16_
     for (int64_t v = 0; v < count; v++) {
         // What is no output is 0 in g, but may be a NaN in x.
         __mmask16 mask = masks[v];
+        _mm_prefetch((const char *)(next + v * LANES), _MM_HINT_T0);
         __m512 u[SIDE];
 #pragma clang loop unroll(full)
         for (int t = 0; t < taps; t++) u[t] = _mm512_maskz_loadu_ps(mask, from[t] + v * LANES);
@@ -268,11 +269,11 @@ INLINE void dots(const int outputs, const int taps, int64_t count, const uint16_
 #pragma clang loop unroll(full)
         for (int t = 0; t < taps; t++) _mm512_store_ps(sums + i * ld + t * LANES, sum[i][t]);
 }
-typedef void (*dots_fn)(int64_t, const uint16_t *, const float *, int64_t, const float *, const int64_t *, float *, int64_t);
+typedef void (*dots_fn)(int64_t, const uint16_t *, const float *, int64_t, const float *, const float *, const int64_t *, float *, int64_t);
 #define DOTS(i, t)                                                                                                                       \
-    AVX512 static void dots##i##t(int64_t count, const uint16_t *masks, const float *g, int64_t g_step, const float *x, const int64_t *offsets, \
-                                  float *sums, int64_t ld) {                                                                              \
-        dots(i, t, count, masks, g, g_step, x, offsets, sums, ld);                                                                        \
+    AVX512 static void dots##i##t(int64_t count, const uint16_t *masks, const float *g, int64_t g_step, const float *next, const float *x,  \
+                                  const int64_t *offsets, float *sums, int64_t ld) {                                                      \
+        dots(i, t, count, masks, g, g_step, next, x, offsets, sums, ld);                                                                  \
     }
 #define DOTS5(i) DOTS(i, 1) DOTS(i, 2) DOTS(i, 3) DOTS(i, 4) DOTS(i, 5)
 DOTS5(1) DOTS5(2) DOTS5(3) DOTS5(4) DOTS5(5)
@@ -311,10 +312,13 @@ AVX512 static void grad_weight_task(void *context, int64_t task) {
         tk_fill_planes(&f->p, f->x + sample * s->inputs * s->in[1] * s->in[2], first, x);
         for (int64_t i = 0; i < output_tiles; i++)
             for (int64_t t = 0; t < tap_tiles; t++) {
-                int64_t o = piece_start(s->outputs, output_tiles, i), tap = piece_start(f->p.taps, tap_tiles, t);
-                all_dots[piece_size(s->outputs, output_tiles, i) - 1][piece_size(f->p.taps, tap_tiles, t) - 1](
-                    conv_ceil_div(rows * f->p.width, LANES), masks, g + o * g_step, g_step, x, offsets + tap, sums + (o * f->p.taps + tap) * LANES,
-                    f->p.taps * LANES);
+                int64_t o = piece_start(s->outputs, output_tiles, i), outputs = piece_size(s->outputs, output_tiles, i);
+                int64_t tap = piece_start(f->p.taps, tap_tiles, t);
+                // Each piece of taps fetches a row of the next outputs' gradients; those of the last outputs, of the next sample.
+                const float *next = g + (o + outputs + conv_least(t, SIDE - 1)) * g_step;
+                all_dots[outputs - 1][piece_size(f->p.taps, tap_tiles, t) - 1](
+                    conv_ceil_div(rows * f->p.width, LANES), masks, g + o * g_step, g_step, next, x, offsets + tap,
+                    sums + (o * f->p.taps + tap) * LANES, f->p.taps * LANES);
             }
     }
     float *dw = f->y + task * s->outputs * f->p.taps;
