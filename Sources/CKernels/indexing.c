@@ -26,6 +26,19 @@ void tk_gather_rows(int dtype, const void *table, int64_t width, const int64_t *
     tk_parallel_ranges(count, grain > 0 ? grain : 1, gather_range, &c);
 }
 
+static void set_range(void *p, int64_t low, int64_t high) {
+    const rows_context *c = p;
+    for (int64_t i = low; i < high; i++) memcpy(c->out + c->ids[i] * c->bytes, c->table + i * c->bytes, (size_t)c->bytes);
+}
+
+void tk_set_rows(int dtype, void *out, int64_t width, const int64_t *ids, int64_t count, const void *rows) {
+    int64_t bytes = width * tk_element_size(dtype);
+    if (bytes == 0) return;
+    rows_context c = {rows, out, ids, bytes};
+    int64_t grain = 4 * TK_GRAIN / bytes;
+    tk_parallel_ranges(count, grain > 0 ? grain : 1, set_range, &c);
+}
+
 // Each row of the output is made whole by one task, from the rows that go there, found by a counting sort of the ids.
 typedef struct {
     int dtype;

@@ -210,7 +210,7 @@ struct BackwardPass {
         if gradient.dtype != info.dtype { gradient = gradient.to(info.dtype) }
         let slot = slots.slot(edge.node)! + edge.output
         if var sum = gradients[slot].take() {
-            sum += gradient
+            sum.addGradient(gradient)
             gradients[slot] = sum
         } else {
             gradients[slot] = gradient

@@ -181,6 +181,8 @@ void tk_fill(int dtype, void *dst, int64_t n, const void *value);
 void tk_arange(int dtype, void *dst, int64_t n, double start, double step);
 /// Rows of a [vocabulary, width] table: out[i, :] = table[ids[i], :]. Ids were checked by the caller.
 void tk_gather_rows(int dtype, const void *table, int64_t width, const int64_t *ids, int64_t count, void *out);
+/// out[ids[i], :] = rows[i, :]; each id once.
+void tk_set_rows(int dtype, void *out, int64_t width, const int64_t *ids, int64_t count, const void *rows);
 /// out [table_rows, width] = 0, then out[ids[i], :] += rows[i, :], in the order of i for each row (deterministic). Any numbers;
 /// f16 and bf16 add in float and round once.
 void tk_scatter_rows(int dtype, void *out, int64_t table_rows, int64_t width, const int64_t *ids, int64_t count, const void *rows);

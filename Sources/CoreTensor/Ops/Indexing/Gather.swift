@@ -25,6 +25,10 @@ final class EmbeddingBackward: Node, @unchecked Sendable {
     }
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let ids = saved(0)
+        if !g.isBatched && !ids.isBatched && !g.requiresGrad && PendingRows.suits(table: table, ids: ids.count, g.dtype, g.device) {
+            let rows = g.raw.contiguous(), places = ids.raw.contiguous()
+            return Tensor(raw: PendingRows.table(table, ids: places, rows: rows, excluding: paddingIndex))
+        }
         var result = scatterRows(g, ids, table)
         if let paddingIndex {
             result = result.replacing([.at(paddingIndex)], with: Tensor(zeros: [], dtype: g.dtype, device: g.device))
