@@ -31,6 +31,14 @@ final class EmbeddingBackward: Node, @unchecked Sendable {
         }
         return result
     }
+
+    // The table of a tied output head has a dense gradient already: the few rows are added there.
+    override func vjp(_ g: RawTensor, input: Int, addedTo sum: RawTensor) -> Bool {
+        let ids = savedRaw(0)
+        if paddingIndex != nil || ids.count >= table[0] { return false }
+        sum.backend.addRows(sum, ids: ids.contiguous(), g.contiguous())
+        return true
+    }
 }
 
 final class ScatterRowsBackward: Node, @unchecked Sendable {
