@@ -32,10 +32,11 @@ final class EmbeddingBackward: Node, @unchecked Sendable {
         return result
     }
 
-    // The table of a tied output head has a dense gradient already: the few rows are added there.
+    // The table of a tied output head has a dense gradient already: the few rows are added there. (16-bit ones are rounded once, by the
+    // rule.)
     override func vjp(_ g: RawTensor, input: Int, addedTo sum: RawTensor) -> Bool {
         let ids = savedRaw(0)
-        if paddingIndex != nil || ids.count >= table[0] { return false }
+        if paddingIndex != nil || ids.count >= table[0] || g.dtype.byteCount < 4 { return false }
         sum.backend.addRows(sum, ids: ids.contiguous(), g.contiguous())
         return true
     }

@@ -23,7 +23,8 @@ final class LinearBackward: Node, @unchecked Sendable {
         input < 2 && lowered == nil && direct(g, input, sum: sum) != nil
     }
 
-    /// The gradient that need not be recorded, added to `sum` if there is one: one call of the backend, no views. Nil if the types differ.
+    /// The gradient that need not be recorded, added to `sum` if there is one: one call of the backend, no views. Nil if the types
+    /// differ.
     private func direct(_ g: RawTensor, _ input: Int, sum: RawTensor?) -> RawTensor? {
         let x = savedRaw(0), weight = savedRaw(1), right = lowered ?? weight
         if g.dtype != right.dtype || g.dtype != x.dtype { return nil }
@@ -32,7 +33,8 @@ final class LinearBackward: Node, @unchecked Sendable {
         switch input {
         case 0:
             let dx = sum ?? RawTensor(x.layout, g.dtype, g.device)
-            matrixProduct(g, rows, outputs, transposed: false, right, outputs, inputs, transposed: false, to: dx, adding: sum != nil)
+            matrixProduct(
+                g, rows, outputs, transposed: false, right, outputs, inputs, transposed: false, to: dx, adding: sum != nil)
             return dx
         case 1:
             // Of a weight that was lowered the gradient is summed, and arrives, in float32.
