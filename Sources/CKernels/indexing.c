@@ -104,6 +104,23 @@ void tk_scatter_rows(int dtype, void *out, int64_t table_rows, int64_t width, co
     tk_free(start, index_bytes);
 }
 
+typedef struct { int dtype; int64_t width, count, size; const int64_t *ids; const char *rows; char *out; } add_context;
+
+static void add_rows_range(void *p, int64_t low, int64_t high) {
+    const add_context *c = p;
+    for (int64_t i = 0; i < c->count; i++) {
+        char *out = c->out + (c->ids[i] * c->width + low) * c->size;
+        tk_binary_dense(TK_ADD, c->dtype, out, 1, c->rows + (i * c->width + low) * c->size, 1, out, high - low);
+    }
+}
+
+// A range of columns each, so that equal ids meet no other thread.
+void tk_add_rows(int dtype, void *out, int64_t width, const int64_t *ids, int64_t count, const void *rows) {
+    add_context c = { dtype, width, count, tk_element_size(dtype), ids, rows, out };
+    int64_t grain = TK_GRAIN / (count > 0 ? count : 1);
+    tk_parallel_ranges(width, grain > 64 ? grain : 64, add_rows_range, &c);
+}
+
 // ---- gather and scatter along an axis ----
 
 typedef struct { int64_t size; const char *src; char *dst; const int64_t *index; int64_t src_n, inner, n; int dtype; } axis_context;

@@ -186,6 +186,8 @@ void tk_set_rows(int dtype, void *out, int64_t width, const int64_t *ids, int64_
 /// out [table_rows, width] = 0, then out[ids[i], :] += rows[i, :], in the order of i for each row (deterministic). Any numbers;
 /// f16 and bf16 add in float and round once.
 void tk_scatter_rows(int dtype, void *out, int64_t table_rows, int64_t width, const int64_t *ids, int64_t count, const void *rows);
+/// out[ids[i], :] += rows[i, :], in the order of i; the other rows are not touched.
+void tk_add_rows(int dtype, void *out, int64_t width, const int64_t *ids, int64_t count, const void *rows);
 /// out[o, j, i] = src[o, index[o, j, i], i]; src is [outer, src_n, inner], index and out [outer, n, inner].
 void tk_gather(int dtype, const void *src, int64_t outer, int64_t src_n, int64_t inner, const int64_t *index, int64_t n, void *out);
 /// dst[o, index[o, j, i], i] += src[o, j, i], in the order of j. Float and integer types.

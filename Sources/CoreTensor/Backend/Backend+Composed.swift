@@ -8,6 +8,13 @@ extension Backend {
         scatterReduce(.set, rows, index: places, out, outputView: AxisView(out.shape, axis: 0), n: ids.count)
     }
 
+    /// By ``scatterAdd(_:index:_:outputView:n:)``, every element with the index of its row.
+    public func addRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
+        let width = out.shape[1], n = ids.count
+        let index = ids.view(Layout(shape: [n, width], strides: [1, 0])).denseCopy()
+        scatterAdd(rows, index: index, out, outputView: AxisView(outer: 1, n: out.shape[0], inner: width), n: n)
+    }
+
     /// Step by step, each a primitive over all elements; outputs of smaller shape are summed last.
     public func fused(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape) {
         let device = outputs[0].device

@@ -182,6 +182,11 @@ public final class CPUBackend: Backend, Sendable {
         tk_set_rows(out.dtype.code, out.pointer, Int64(out.shape[1]), int64Pointer(ids), Int64(ids.count), rows.pointer)
     }
 
+    /// Rows added where they belong in `[rows, width]`, by `tk_add_rows`.
+    public func addRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
+        tk_add_rows(out.dtype.code, out.pointer, Int64(out.shape[1]), int64Pointer(ids), Int64(ids.count), rows.pointer)
+    }
+
     /// `out[o, j, i] = x[o, index[o, j, i], i]`, by `tk_gather`.
     public func gather(_ x: RawTensor, index: RawTensor, _ out: RawTensor, sourceView: AxisView, n: Int) {
         tk_gather(

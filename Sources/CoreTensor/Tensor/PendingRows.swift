@@ -39,7 +39,8 @@ final class PendingRows: @unchecked Sendable {
     private static func pending(_ rows: PendingRows) -> RawTensor {
         let dtype = rows.rows.dtype, count = rows.table[0] * rows.table[1]
         return RawTensor(
-            storage: Storage(cpuByteCount: count * dtype.byteCount, pending: rows), layout: .dense(rows.table), offset: 0, dtype: dtype)
+            storage: Storage(cpuByteCount: count * dtype.byteCount, pending: rows), layout: .dense(rows.table), offset: 0,
+            dtype: dtype)
     }
 
     private init(ids: RawTensor, rows: RawTensor, table: Shape) {
@@ -121,12 +122,7 @@ extension Tensor {
         switch (pendingRows, other.pendingRows) {
         case (let a?, let b?): self = Tensor(raw: PendingRows.sum(a, b))
         case (nil, let b?) where !isBatched && tapeNode == nil && dtype == other.dtype && raw.isContiguous:
-            withMutableRaw { sum in
-                let rows = RawTensor(b.rows.layout, sum.dtype)
-                sum.backend.gatherRows(sum, ids: b.ids, rows)
-                sum.backend.binary(.add, rows, b.rows, rows)
-                sum.backend.setRows(sum, ids: b.ids, rows)
-            }
+            withMutableRaw { $0.backend.addRows($0, ids: b.ids, b.rows) }
         case (_?, nil) where other.raw.storage.pending == nil:
             var sum = other
             sum.addGradient(self)

@@ -35,7 +35,8 @@ import Testing
     func stepsAreTheSame(_ dtype: DType) {
         let optimizers: [(String, ([Parameter]) -> Optimizer)] = [
             ("SGD", { SGD($0, learningRate: 0.3) }), ("momentum", { SGD($0, learningRate: 0.3, momentum: 0.9) }),
-            ("decay", { SGD($0, learningRate: 0.3, weightDecay: 0.1) }), ("ascent", { SGD($0, learningRate: 0.3, maximize: true) }),
+            ("decay", { SGD($0, learningRate: 0.3, weightDecay: 0.1) }),
+            ("ascent", { SGD($0, learningRate: 0.3, maximize: true) }),
             ("Adagrad", { Adagrad($0, learningRate: 0.1, initialAccumulator: 0.1) }), ("AdamW", { AdamW($0, learningRate: 0.1) }),
         ]
         for (name, loss) in losses {
