@@ -1,6 +1,9 @@
 // Primitives made of others, for backends that have none of their own.
 
 extension Backend {
+    /// False: step by step.
+    public func decoderBlock(_ x: RawTensor, _ plan: DecoderBlockPlan, _ out: RawTensor) -> Bool { false }
+
     /// Step by step, each a primitive over all elements; outputs of smaller shape are summed last.
     public func fused(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape) {
         let device = outputs[0].device
