@@ -355,6 +355,29 @@ void tk_attention_grad(int dtype, const tk_attention_shape *s, const void *q, co
 /// Which weights the dropout of `s` keeps: dense [batch, heads, q_len, kv_len].
 void tk_attention_kept(const tk_attention_shape *s, bool *kept);
 
+// ---- decoder.c: f32, and bf16 ----
+/// A linear layer: a dense weight [outputs, inputs] of the activations' type, or one of the quantised forms above, whose steps are
+/// `scales`. The bias is of the activations' type, or NULL.
+enum { TK_LINEAR_DENSE = 0, TK_LINEAR_INT8_DYNAMIC, TK_LINEAR_INT8, TK_LINEAR_INT4 };
+typedef struct {
+    int kind;
+    int64_t outputs, inputs, group;
+    const void *weight, *scales, *sums, *offsets, *bias;
+} tk_linear;
+/// A pre-norm transformer block and its cache: `qkv` makes 3 width features of width, `keys` and `values` are
+/// [batch, heads, capacity, width / heads], of which `length` positions are there.
+typedef struct {
+    int dtype, activation;                          // activation: a TK_ unary operation
+    int64_t batch, width, heads, capacity, length;
+    const void *norm_weight[2], *norm_bias[2];      // each may be NULL
+    double eps[2];
+    tk_linear qkv, output, expand, project;
+    void *keys, *values;
+} tk_decoder_block;
+/// One further position of each sequence, x [batch, width]: m = x + output(attention(qkv(norm(x)))), y = m + project(activation(expand(norm(m)))).
+/// Its keys and values are written at `length`.
+void tk_decoder_block_step(const tk_decoder_block *p, const void *x, void *y);
+
 // ---- convolution: conv.c. f32, f64 and i64 (wrapping) ----
 /// Sizes of a convolution over up to three axes (leading axes 1 where there are fewer). Input [batch, groups · inputs, in...],
 /// weight [groups · outputs, inputs, kernel...], output [batch, groups · outputs, out...]. Output place o and tap t meet input

@@ -15,6 +15,9 @@ extension Backend {
         scatterAdd(rows, index: index, out, outputView: AxisView(outer: 1, n: out.shape[0], inner: width), n: n)
     }
 
+    /// False: step by step.
+    public func decoderBlock(_ x: RawTensor, _ plan: DecoderBlockPlan, _ out: RawTensor) -> Bool { false }
+
     /// Step by step, each a primitive over all elements; outputs of smaller shape are summed last.
     public func fused(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape) {
         let device = outputs[0].device

@@ -125,6 +125,9 @@ public protocol Backend: AnyObject, Sendable {
     /// `out = x · Wᵀ + bias` with a weight in few bits: rows `x [..., inputs]`, float32, bfloat16 or float16 like `out [..., outputs]`
     /// and `bias [outputs]`.
     func quantizedLinear(_ x: RawTensor, _ plan: QuantizedLinearPlan, bias: RawTensor?, _ out: RawTensor)
+    /// One further position of each sequence, `x [..., width]`, through a transformer block; its keys and values join the plan's. False, and
+    /// nothing done, if the backend computes blocks only step by step, which is the default.
+    func decoderBlock(_ x: RawTensor, _ plan: DecoderBlockPlan, _ out: RawTensor) -> Bool
     /// A matrix decomposition or solver.
     func linearAlgebra(_ call: LinearAlgebraCall)
     /// softmax(scale · q kᵀ) v: `q [batch, heads, queries, dim]`, `k` and `v [batch, kvHeads, keys, dim]`, where kvHeads divides
