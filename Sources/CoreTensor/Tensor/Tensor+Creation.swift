@@ -98,6 +98,9 @@ extension Tensor {
         self = (ids.unsqueezed(-1) .== Tensor(arange: classes)).to(dtype)
     }
 
+    /// The tensor on another device: `x.to(.cuda(0))`.
+    public func to(_ device: Device) -> Tensor { to(device: device) }
+
     /// The tensor on another device.
     public func to(device: Device) -> Tensor {
         if device == self.device { return self }
