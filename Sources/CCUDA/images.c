@@ -11,8 +11,14 @@ static const char base_sm75[] = {
 #embed "kernels/ptx/base_sm75.ptx" suffix(, 0)
 };
 
+static const char tensor_sm80[] = {
+#embed "kernels/ptx/tensor_sm80.ptx" suffix(, 0)
+};
+
+// The most general first.
 static const tk_cuda_image images[] = {
     {"base_sm75", 75, 0, base_sm75, sizeof base_sm75 - 1},
+    {"tensor_sm80", 80, 0, tensor_sm80, sizeof tensor_sm80 - 1},
 };
 
 int tk_cuda_image_count(void) { return sizeof images / sizeof *images; }

@@ -71,7 +71,9 @@ public enum CUDA {
     public static func synchronize(_ device: Device = .cuda(0)) { backend(of: device, "synchronize").context.synchronize() }
 
     /// Gives memory that no tensor uses back to the driver.
-    public static func emptyCache(_ device: Device = .cuda(0)) { backend(of: device, "emptyCache").context.allocator.emptyCache() }
+    public static func emptyCache(_ device: Device = .cuda(0)) {
+        backend(of: device, "emptyCache").context.allocator.emptyCache()
+    }
 
     /// What the device's allocator holds and has done.
     public static func memoryStatistics(_ device: Device = .cuda(0)) -> CUDAMemoryStatistics {
@@ -79,7 +81,9 @@ public enum CUDA {
     }
 
     /// Starts the peak of the statistics anew.
-    public static func resetPeakMemory(_ device: Device = .cuda(0)) { backend(of: device, "resetPeakMemory").context.allocator.resetPeak() }
+    public static func resetPeakMemory(_ device: Device = .cuda(0)) {
+        backend(of: device, "resetPeakMemory").context.allocator.resetPeak()
+    }
 
     /// "NVIDIA H200, sm_90, 132 multiprocessors, 143771 MB", or what is known of the device.
     public static func describe(_ device: Device = .cuda(0)) -> String { backend(of: device, "describe").context.summary }

@@ -60,7 +60,11 @@ final class CUDAAllocator: @unchecked Sendable {
             var low = 0, high = blocks.count
             while low < high {
                 let middle = (low + high) / 2, block = blocks[middle]
-                if block.size < size || (block.size == size && block.address < address) { low = middle + 1 } else { high = middle }
+                if block.size < size || (block.size == size && block.address < address) {
+                    low = middle + 1
+                } else {
+                    high = middle
+                }
             }
             return low
         }
@@ -136,7 +140,8 @@ final class CUDAAllocator: @unchecked Sendable {
     private func fresh(_ size: Int, _ isSmall: Bool, _ requested: Int) throws(CUDAError) -> Block {
         let bytes =
             isSmall
-            ? Self.smallSegment : size <= Self.middleLimit ? Self.middleSegment : (size + Self.largeUnit - 1) / Self.largeUnit * Self.largeUnit
+            ? Self.smallSegment
+            : size <= Self.middleLimit ? Self.middleSegment : (size + Self.largeUnit - 1) / Self.largeUnit * Self.largeUnit
         _ = driver.functions.set_context(context)
         var address: tk_cu_address = 0
         var result = driver.functions.allocate(&address, bytes)
@@ -145,7 +150,8 @@ final class CUDAAllocator: @unchecked Sendable {
             result = driver.functions.allocate(&address, bytes)
         }
         if result == Int32(TK_CU_OUT_OF_MEMORY) {
-            throw .outOfMemory(requested: requested, inUse: counts.bytesInUse, cached: counts.bytesCached, total: total, device: device)
+            throw .outOfMemory(
+                requested: requested, inUse: counts.bytesInUse, cached: counts.bytesCached, total: total, device: device)
         }
         if result != Int32(TK_CU_SUCCESS) { throw .driverFailed("allocating \(bytes) bytes fails: \(driver.describe(result))") }
         counts.driverAllocations += 1

@@ -6,16 +6,19 @@ import CoreTensor
 extension CUDABackend {
     /// The functions that have a kernel with vectors; the rest of ``unaryFunctions`` have one of their own.
     static let frequentUnary: Set<UnaryKernel> = [
-        .neg, .abs, .sign, .square, .sqrt, .rsqrt, .reciprocal, .exp, .log, .tanh, .sigmoid, .softplus, .logSigmoid, .relu, .geluErf, .geluTanh,
+        .neg, .abs, .sign, .square, .sqrt, .rsqrt, .reciprocal, .exp, .log, .tanh, .sigmoid, .softplus, .logSigmoid, .relu,
+        .geluErf, .geluTanh,
         .silu, .floor, .ceil, .round, .trunc,
     ]
     static let rareUnary: Set<UnaryKernel> = [
-        .expm1, .log1p, .log2, .log10, .exp2, .sin, .cos, .tan, .asin, .acos, .atan, .sinh, .cosh, .erf, .erfc, .asinh, .acosh, .atanh,
+        .expm1, .log1p, .log2, .log10, .exp2, .sin, .cos, .tan, .asin, .acos, .atan, .sinh, .cosh, .erf, .erfc, .asinh, .acosh,
+        .atanh,
         .lgamma, .sinc,
     ]
     static let frequentBinary: Set<BinaryKernel> = [.add, .sub, .mul, .div, .max, .min]
     static let rareBinary: Set<BinaryKernel> = [
-        .pow, .remainder, .floorDivide, .atan2, .hypot, .fmod, .fmax, .fmin, .copySign, .nextAfter, .logAddExp, .logAddExp2, .xlogy, .xlog1py,
+        .pow, .remainder, .floorDivide, .atan2, .hypot, .fmod, .fmax, .fmin, .copySign, .nextAfter, .logAddExp, .logAddExp2,
+        .xlogy, .xlog1py,
         .heaviside,
     ]
 
@@ -25,17 +28,22 @@ extension CUDABackend {
         if x.dtype.isComplex || x.dtype.isStorageOnly { missing("\(op)", x.dtype) }
         if !x.dtype.isFloatingPoint || Self.frequentUnary.contains(op) {
             let pieces = x.dtype.isFloatingPoint ? (x.count + 3) / 4 : x.count
-            return run(KernelName("tk_unary", x.dtype.suffix), pieces: pieces, address(x, "unary"), address(out, "unary"), x.count, number)
+            return run(
+                KernelName("tk_unary", x.dtype.suffix), pieces: pieces, address(x, "unary"), address(out, "unary"), x.count,
+                number)
         }
         if !Self.rareUnary.contains(op) { missing("\(op)", x.dtype) }
         if x.dtype.isHalf { return throughFloat32([x], out) { unary(op, $0[0], $1) } }
-        run(KernelName("tk_unary_rare", x.dtype.suffix), pieces: x.count, address(x, "unary"), address(out, "unary"), x.count, number)
+        run(
+            KernelName("tk_unary_rare", x.dtype.suffix), pieces: x.count, address(x, "unary"), address(out, "unary"), x.count,
+            number)
     }
 
     /// One pass, with vectors.
     public func unaryGrad(_ op: UnaryGradKernel, saved: RawTensor, _ g: RawTensor, _ out: RawTensor) {
         run(
-            KernelName("tk_unary_grad", saved.dtype.suffix), pieces: (saved.count + 3) / 4, address(saved, "unaryGrad"), address(g, "unaryGrad"),
+            KernelName("tk_unary_grad", saved.dtype.suffix), pieces: (saved.count + 3) / 4, address(saved, "unaryGrad"),
+            address(g, "unaryGrad"),
             address(out, "unaryGrad"), saved.count, Int(op.rawValue))
     }
 
@@ -55,7 +63,8 @@ extension CUDABackend {
             func step(_ x: RawTensor) -> Int? { x.isContiguous ? 1 : x.layout.strides.allSatisfy { $0 == 0 } ? 0 : nil }
             if let first = step(a), let second = step(b) {
                 return run(
-                    KernelName("tk_binary_dense", type.suffix), pieces: (out.count + 3) / 4, from, other, to, out.count, Int(op.rawValue), first,
+                    KernelName("tk_binary_dense", type.suffix), pieces: (out.count + 3) / 4, from, other, to, out.count,
+                    Int(op.rawValue), first,
                     second, 0.0)
             }
         } else if type.isFloatingPoint {
@@ -66,7 +75,9 @@ extension CUDABackend {
             return run(KernelName("tk_binary_rare", type.suffix), pieces: out.count, from, other, to, walk, Int(op.rawValue), 0.0)
         }
         let walk = makeWalk("\(op)", out.shape, [a.layout.strides, b.layout.strides])
-        run(KernelName("tk_binary", type == .bool ? "u8" : type.suffix), pieces: out.count, from, other, to, walk, Int(op.rawValue))
+        run(
+            KernelName("tk_binary", type == .bool ? "u8" : type.suffix), pieces: out.count, from, other, to, walk,
+            Int(op.rawValue))
     }
 
     /// The scalar is an argument of the kernel.
@@ -76,7 +87,8 @@ extension CUDABackend {
         let from = address(x, "binary"), to = address(out, "binary"), none = UInt64(0)
         if Self.frequentBinary.contains(op) {
             return run(
-                KernelName("tk_binary_dense", type.suffix), pieces: (x.count + 3) / 4, from, none, to, x.count, Int(op.rawValue), 1, 0, value)
+                KernelName("tk_binary_dense", type.suffix), pieces: (x.count + 3) / 4, from, none, to, x.count, Int(op.rawValue),
+                1, 0, value)
         }
         if !Self.rareBinary.contains(op) || (type.isHalf && op == .nextAfter) { missing("\(op)", type) }
         if type.isHalf {

@@ -7,7 +7,8 @@ extension CUDABackend {
     /// Elements of any type, by their size.
     public func gatherRows(_ table: RawTensor, ids: RawTensor, _ out: RawTensor) {
         run(
-            KernelName("tk_gather_rows", table.dtype.sizeSuffix), pieces: out.count, address(table, "gatherRows"), address(ids, "gatherRows"),
+            KernelName("tk_gather_rows", table.dtype.sizeSuffix), pieces: out.count, address(table, "gatherRows"),
+            address(ids, "gatherRows"),
             address(out, "gatherRows"), ids.count, table.shape[1])
     }
 
@@ -37,7 +38,9 @@ extension CUDABackend {
     }
 
     /// A thread to a column.
-    public func scatterReduce(_ op: ScatterKernel, _ x: RawTensor, index: RawTensor, _ out: RawTensor, outputView: AxisView, n: Int) {
+    public func scatterReduce(
+        _ op: ScatterKernel, _ x: RawTensor, index: RawTensor, _ out: RawTensor, outputView: AxisView, n: Int
+    ) {
         scatter("scatterReduce", x, index, out, outputView, n, Int(op.rawValue))
     }
 
@@ -46,7 +49,8 @@ extension CUDABackend {
     ) {
         if x.dtype.isComplex { missing("\(operation)", x.dtype) }
         run(
-            KernelName("tk_scatter", x.dtype == .bool ? "u8" : x.dtype.suffix), pieces: view.outer * view.inner, address(x, operation),
+            KernelName("tk_scatter", x.dtype == .bool ? "u8" : x.dtype.suffix), pieces: view.outer * view.inner,
+            address(x, operation),
             address(index, operation), address(out, operation), view.outer, view.n, view.inner, n, op)
     }
 
@@ -55,7 +59,9 @@ extension CUDABackend {
         if index.count == 0 || ErrorScope.hasFailed { return nil }
         let first = scratch([1], .int64)
         context.setBytes(address(first, "index"), 0xff, 8)
-        run(KernelName("tk_first_out_of_range"), pieces: index.count, address(index, "index"), address(first, "index"), index.count, limit)
+        run(
+            KernelName("tk_first_out_of_range"), pieces: index.count, address(index, "index"), address(first, "index"),
+            index.count, limit)
         var result = UInt64.max
         withUnsafeMutableBytes(of: &result) { context.copyToHost($0.baseAddress!, address(first, "index"), 8) }
         return result == .max || ErrorScope.hasFailed ? nil : Int(result)
@@ -80,7 +86,8 @@ extension CUDABackend {
         _ sorted: RawTensor, _ values: RawTensor, _ out: RawTensor, rows: Int, n: Int, m: Int, shared: Bool, right: Bool
     ) {
         run(
-            KernelName("tk_search", sorted.dtype == .bool ? "u8" : sorted.dtype.suffix), pieces: rows * m, address(sorted, "searchSorted"),
+            KernelName("tk_search", sorted.dtype == .bool ? "u8" : sorted.dtype.suffix), pieces: rows * m,
+            address(sorted, "searchSorted"),
             address(values, "searchSorted"), address(out, "searchSorted"), rows, n, m, shared ? 1 : 0, right ? 1 : 0)
     }
 }

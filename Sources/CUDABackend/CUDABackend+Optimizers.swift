@@ -1,10 +1,11 @@
+import CCUDA
+import CoreTensor
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
     import Musl
 #endif
-import CCUDA
-import CoreTensor
 
 // MARK: Optimizer steps in one pass
 
@@ -28,7 +29,8 @@ extension CUDABackend {
             rate: o.learningRate, decay: o.weightDecay, momentum: o.momentum, one_minus_dampening: 1 - o.dampening,
             sign: o.maximize ? -1 : 1, first: o.isFirst ? 1 : 0, nesterov: o.nesterov ? 1 : 0)
         run(
-            KernelName("tk_sgd", p.dtype.suffix), pieces: p.count, address(p, "sgd"), address(g, "sgd"), address(momentum, "sgd"), p.count,
+            KernelName("tk_sgd", p.dtype.suffix), pieces: p.count, address(p, "sgd"), address(g, "sgd"), address(momentum, "sgd"),
+            p.count,
             scalars)
     }
 
@@ -41,8 +43,8 @@ extension CUDABackend {
             rate: o.learningRate, alpha: o.alpha, one_minus_alpha: 1 - o.alpha, epsilon: o.epsilon, decay: o.weightDecay,
             momentum: o.momentum, sign: o.maximize ? -1 : 1)
         run(
-            KernelName("tk_rmsprop", p.dtype.suffix), pieces: p.count, address(p, "rmsProp"), address(g, "rmsProp"), address(square, "rmsProp"),
+            KernelName("tk_rmsprop", p.dtype.suffix), pieces: p.count, address(p, "rmsProp"), address(g, "rmsProp"),
+            address(square, "rmsProp"),
             address(average, "rmsProp"), address(momentum, "rmsProp"), p.count, scalars)
     }
 }
-

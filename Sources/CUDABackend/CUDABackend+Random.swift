@@ -15,14 +15,16 @@ extension CUDABackend {
             return cast(wide, to: out)
         }
         run(
-            KernelName("tk_uniform", out.dtype.suffix), pieces: counters(out), address(out, "uniform"), out.count, seed, offset, low, high)
+            KernelName("tk_uniform", out.dtype.suffix), pieces: counters(out), address(out, "uniform"), out.count, seed, offset,
+            low, high)
     }
 
     /// Floats.
     public func randomNormal(_ out: RawTensor, seed: UInt64, offset: UInt64, mean: Double, standardDeviation: Double) {
         if !out.dtype.isFloatingPoint { missing("normal", out.dtype) }
         run(
-            KernelName("tk_normal", out.dtype.suffix), pieces: counters(out), address(out, "normal"), out.count, seed, offset, mean,
+            KernelName("tk_normal", out.dtype.suffix), pieces: counters(out), address(out, "normal"), out.count, seed, offset,
+            mean,
             standardDeviation)
     }
 
@@ -30,7 +32,8 @@ extension CUDABackend {
     public func randomIntegers(_ out: RawTensor, seed: UInt64, offset: UInt64, low: Int, high: Int) {
         let wide = out.dtype == .int64 ? out : scratch(out.shape, .int64)
         run(
-            KernelName("tk_random_integers"), pieces: (wide.count + 1) / 2, address(wide, "integers"), wide.count, seed, offset, low,
+            KernelName("tk_random_integers"), pieces: (wide.count + 1) / 2, address(wide, "integers"), wide.count, seed, offset,
+            low,
             UInt64(bitPattern: Int64(high)) &- UInt64(bitPattern: Int64(low)))
         if out.dtype != .int64 { cast(wide, to: out) }
     }
@@ -45,7 +48,8 @@ extension CUDABackend {
     /// By the mask.
     public func dropoutGrad(_ g: RawTensor, mask: RawTensor, _ out: RawTensor, keep: Double) {
         run(
-            KernelName("tk_dropout_grad", g.dtype.suffix), pieces: g.count, address(g, "dropoutGrad"), address(mask, "dropoutGrad"),
+            KernelName("tk_dropout_grad", g.dtype.suffix), pieces: g.count, address(g, "dropoutGrad"),
+            address(mask, "dropoutGrad"),
             address(out, "dropoutGrad"), g.count, keep)
     }
 }

@@ -22,7 +22,8 @@ extension CUDABackend {
         let parts = min(64, max(1, min(512 / max(1, columns), view.n / (16 * block.1))))
         if parts == 1 {
             return context.launch(
-                KernelName("tk_reduce", type.suffix), grid: (columns, 1), block: block, from, to, view.outer, view.n, view.inner, number)
+                KernelName("tk_reduce", type.suffix), grid: (columns, 1), block: block, from, to, view.outer, view.n, view.inner,
+                number)
         }
         let wide: DType = type.isHalf ? .float32 : type
         let partial = scratch([parts, view.outer, view.inner], wide)
@@ -30,7 +31,8 @@ extension CUDABackend {
         let second: StaticString = type == .float16 ? "f32_f16" : type == .bfloat16 ? "f32_bf16" : type.suffix
         let sums = address(partial, "reduce")
         context.launch(
-            KernelName("tk_reduce", first), grid: (columns, parts), block: block, from, sums, view.outer, view.n, view.inner, number)
+            KernelName("tk_reduce", first), grid: (columns, parts), block: block, from, sums, view.outer, view.n, view.inner,
+            number)
         let width = view.outer * view.inner
         context.launch(
             KernelName("tk_reduce", second), grid: ((width + 31) / 32, 1), block: (32, 8), sums, to, 1, parts, width, number)
@@ -42,7 +44,8 @@ extension CUDABackend {
         let block = block(view)
         context.launch(
             KernelName("tk_arg_reduce", x.dtype == .bool ? "u8" : x.dtype.suffix),
-            grid: (view.outer * ((view.inner + block.0 - 1) / block.0), 1), block: block, address(x, "argReduce"), address(out, "argReduce"),
+            grid: (view.outer * ((view.inner + block.0 - 1) / block.0), 1), block: block, address(x, "argReduce"),
+            address(out, "argReduce"),
             view.n, view.inner, minimum ? 1 : 0)
     }
 
@@ -50,7 +53,8 @@ extension CUDABackend {
     public func meanAndM2(_ x: RawTensor, mean: RawTensor, m2: RawTensor, _ view: AxisView) {
         let block = block(view)
         context.launch(
-            KernelName("tk_mean_m2", x.dtype.suffix), grid: (view.outer * ((view.inner + block.0 - 1) / block.0), 1), block: block,
+            KernelName("tk_mean_m2", x.dtype.suffix), grid: (view.outer * ((view.inner + block.0 - 1) / block.0), 1),
+            block: block,
             address(x, "meanAndM2"), address(mean, "meanAndM2"), address(m2, "meanAndM2"), view.n, view.inner)
     }
 
@@ -58,7 +62,8 @@ extension CUDABackend {
     public func cumsum(_ x: RawTensor, _ out: RawTensor, _ view: AxisView) {
         if x.dtype.isComplex { missing("cumsum", x.dtype) }
         run(
-            KernelName("tk_cumsum", x.dtype == .bool ? "u8" : x.dtype.suffix), pieces: view.outer * view.inner, address(x, "cumsum"),
+            KernelName("tk_cumsum", x.dtype == .bool ? "u8" : x.dtype.suffix), pieces: view.outer * view.inner,
+            address(x, "cumsum"),
             address(out, "cumsum"), view.outer, view.n, view.inner)
     }
 
@@ -71,7 +76,8 @@ extension CUDABackend {
             KernelName("tk_squares", x.dtype.suffix), grid: (parts, 1), block: (256, 1), address(x, "sumOfSquares"),
             address(partial, "sumOfSquares"), x.count)
         context.launch(
-            KernelName("tk_reduce", "f64"), grid: (1, 1), block: (1, 256), address(partial, "sumOfSquares"), address(total, "sumOfSquares"), 1,
+            KernelName("tk_reduce", "f64"), grid: (1, 1), block: (1, 256), address(partial, "sumOfSquares"),
+            address(total, "sumOfSquares"), 1,
             parts, 1, Int(ReduceKernel.sum.rawValue))
         var result = 0.0
         withUnsafeMutableBytes(of: &result) { context.copyToHost($0.baseAddress!, address(total, "sumOfSquares"), 8) }

@@ -18,7 +18,8 @@ extension CUDABackend {
     public func softmax(_ x: RawTensor, _ out: RawTensor, log: Bool) {
         let size = sizes(x), shape = rows(size.rows, size.columns)
         context.launch(
-            KernelName("tk_softmax", x.dtype.suffix), grid: shape.grid, block: shape.block, address(x, "softmax"), address(out, "softmax"),
+            KernelName("tk_softmax", x.dtype.suffix), grid: shape.grid, block: shape.block, address(x, "softmax"),
+            address(out, "softmax"),
             size.rows, size.columns, log ? 1 : 0)
     }
 
@@ -26,7 +27,8 @@ extension CUDABackend {
     public func softmaxGrad(output: RawTensor, _ g: RawTensor, _ out: RawTensor, log: Bool) {
         let size = sizes(output), shape = rows(size.rows, size.columns)
         context.launch(
-            KernelName("tk_softmax_grad", output.dtype.suffix), grid: shape.grid, block: shape.block, address(output, "softmaxGrad"),
+            KernelName("tk_softmax_grad", output.dtype.suffix), grid: shape.grid, block: shape.block,
+            address(output, "softmaxGrad"),
             address(g, "softmaxGrad"), address(out, "softmaxGrad"), size.rows, size.columns, log ? 1 : 0)
     }
 
@@ -36,14 +38,17 @@ extension CUDABackend {
     ) {
         let size = sizes(logits), shape = rows(size.rows, size.columns)
         context.launch(
-            KernelName("tk_cross_entropy", logits.dtype.suffix), grid: shape.grid, block: shape.block, address(logits, "crossEntropy"),
-            address(labels, "crossEntropy"), address(loss, "crossEntropy"), address(lse, "crossEntropy"), size.rows, size.columns, ignoreIndex,
+            KernelName("tk_cross_entropy", logits.dtype.suffix), grid: shape.grid, block: shape.block,
+            address(logits, "crossEntropy"),
+            address(labels, "crossEntropy"), address(loss, "crossEntropy"), address(lse, "crossEntropy"), size.rows, size.columns,
+            ignoreIndex,
             smoothing)
     }
 
     /// In one pass.
     public func crossEntropyGrad(
-        _ logits: RawTensor, _ labels: RawTensor, lse: RawTensor, _ g: RawTensor, _ out: RawTensor, ignoreIndex: Int, smoothing: Double
+        _ logits: RawTensor, _ labels: RawTensor, lse: RawTensor, _ g: RawTensor, _ out: RawTensor, ignoreIndex: Int,
+        smoothing: Double
     ) {
         let size = sizes(logits), shape = rows(size.rows, size.columns)
         context.launch(
@@ -70,8 +75,10 @@ extension CUDABackend {
     ) {
         let size = sizes(x), shape = rows(size.rows, size.columns)
         context.launch(
-            KernelName("tk_norm", x.dtype.suffix), grid: shape.grid, block: shape.block, address(x, operation), address(weight, operation),
-            address(bias, operation), address(out, operation), address(mean, operation), address(rstd, operation), size.rows, size.columns, eps)
+            KernelName("tk_norm", x.dtype.suffix), grid: shape.grid, block: shape.block, address(x, operation),
+            address(weight, operation),
+            address(bias, operation), address(out, operation), address(mean, operation), address(rstd, operation), size.rows,
+            size.columns, eps)
     }
 
     /// The input's gradient by rows, those of weight and bias by columns.
@@ -83,7 +90,9 @@ extension CUDABackend {
     }
 
     /// As layer normalisation's.
-    public func rmsNormGrad(_ x: RawTensor, weight: RawTensor?, rstd: RawTensor, _ g: RawTensor, dx: RawTensor?, dweight: RawTensor?) {
+    public func rmsNormGrad(
+        _ x: RawTensor, weight: RawTensor?, rstd: RawTensor, _ g: RawTensor, dx: RawTensor?, dweight: RawTensor?
+    ) {
         normGrad("rmsNormGrad", x, weight, nil, rstd, g, dx, dweight, nil)
     }
 
@@ -92,18 +101,22 @@ extension CUDABackend {
         _ dx: RawTensor?, _ dweight: RawTensor?, _ dbias: RawTensor?
     ) {
         let size = sizes(x), shape = rows(size.rows, size.columns)
-        let from = address(x, operation), means = address(mean, operation), scales = address(rstd, operation), slopes = address(g, operation)
+        let from = address(x, operation), means = address(mean, operation), scales = address(rstd, operation),
+            slopes = address(g, operation)
         if let dx {
             context.launch(
-                KernelName("tk_norm_grad", x.dtype.suffix), grid: shape.grid, block: shape.block, from, address(weight, operation), means,
+                KernelName("tk_norm_grad", x.dtype.suffix), grid: shape.grid, block: shape.block, from,
+                address(weight, operation), means,
                 scales, slopes, address(dx, operation), size.rows, size.columns)
         }
         if dweight == nil && dbias == nil { return }
         // Parts of the rows, in the type of the statistics, and their sums.
         let parts = min(64, max(1, size.rows / 64)), wide = x.dtype.statistics
-        let weights = dweight.map { _ in scratch([parts, size.columns], wide) }, biases = dbias.map { _ in scratch([parts, size.columns], wide) }
+        let weights = dweight.map { _ in scratch([parts, size.columns], wide) },
+            biases = dbias.map { _ in scratch([parts, size.columns], wide) }
         context.launch(
-            KernelName("tk_norm_grad_weight", x.dtype.suffix), grid: ((size.columns + 31) / 32, parts), block: (32, 8), from, means, scales,
+            KernelName("tk_norm_grad_weight", x.dtype.suffix), grid: ((size.columns + 31) / 32, parts), block: (32, 8), from,
+            means, scales,
             slopes, address(weights, operation), address(biases, operation), size.rows, size.columns)
         for (partial, out) in [(weights, dweight), (biases, dbias)] {
             guard let partial, let out else { continue }

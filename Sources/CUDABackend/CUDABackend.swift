@@ -67,6 +67,9 @@ public final class CUDABackend: Backend {
     /// Between the host and the device (both dense), or on the device with any strides.
     public func copy(_ source: RawTensor, to destination: RawTensor) {
         let bytes = source.count * source.dtype.byteCount
+        if source.device != destination.device && !(source.isContiguous && destination.isContiguous) {
+            fail("copy", "from \(source.device) to \(destination.device) into a part of a tensor; move it with to(device:) first")
+        }
         if source.device.kind == .cpu {
             return context.copyToDevice(address(destination, "copy"), UnsafeRawPointer(source.pointer), bytes)
         }
@@ -79,7 +82,8 @@ public final class CUDABackend: Backend {
         let walk = makeWalk("copy", source.shape, [source.layout.strides, destination.layout.strides])
         if let tiles = transposition(walk, source.dtype), destination.isContiguous {
             context.launch(
-                KernelName("tk_transpose", source.dtype.sizeSuffix), grid: (min(tiles.count, 1 << 20), 1), block: (32, 8), from, to, tiles.rows,
+                KernelName("tk_transpose", source.dtype.sizeSuffix), grid: (min(tiles.count, 1 << 20), 1), block: (32, 8), from,
+                to, tiles.rows,
                 tiles.columns, tiles.batch, tiles.rowStep, tiles.batchStep)
         } else {
             run(KernelName("tk_copy", source.dtype.sizeSuffix), pieces: source.count, from, to, walk)
@@ -106,7 +110,8 @@ public final class CUDABackend: Backend {
     public func cast(_ x: RawTensor, to out: RawTensor) {
         if x.dtype == out.dtype { return copy(x, to: out) }
         run(
-            KernelName("tk_cast", x.dtype == .bool ? "u8" : x.dtype.suffix), pieces: x.count, address(x, "cast"), address(out, "cast"),
+            KernelName("tk_cast", x.dtype == .bool ? "u8" : x.dtype.suffix), pieces: x.count, address(x, "cast"),
+            address(out, "cast"),
             x.count, Int(out.dtype.rawValue))
     }
 
@@ -122,7 +127,9 @@ public final class CUDABackend: Backend {
         if size == 16 {
             run(KernelName("tk_fill", "16"), pieces: out.count, to, out.count, Pair(pattern), Pair(pattern))
         } else {
-            run(KernelName("tk_fill", out.dtype.sizeSuffix), pieces: max(1, out.count * size / 16), to, out.count, pattern.0, Pair(pattern))
+            run(
+                KernelName("tk_fill", out.dtype.sizeSuffix), pieces: max(1, out.count * size / 16), to, out.count, pattern.0,
+                Pair(pattern))
         }
     }
 

@@ -179,7 +179,8 @@ final class CUDAContext: @unchecked Sendable {
         }
         var count = 0, offset = 0
         for argument in repeat each arguments {
-            precondition(count < 24 && offset + MemoryLayout.size(ofValue: argument) <= bytes.count, "too many arguments of a kernel")
+            precondition(
+                count < 24 && offset + MemoryLayout.size(ofValue: argument) <= bytes.count, "too many arguments of a kernel")
             withUnsafeBytes(of: argument) { (bytes.baseAddress! + offset).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
             places[count] = bytes.baseAddress! + offset
             count += 1

@@ -32,13 +32,15 @@ public enum CUDAError: Error, Sendable, CustomStringConvertible {
     /// One sentence: what is wrong and, where there is one, the mend.
     public var description: String {
         switch self {
-        case .noDriver(let text), .driverTooOld(let text), .noDevice(let text), .kernelsRefused(let text), .driverFailed(let text):
+        case .noDriver(let text), .driverTooOld(let text), .noDevice(let text), .kernelsRefused(let text),
+            .driverFailed(let text):
             return text
         case .noSuchDevice(let index, let count):
             return "no device \(index): the machine has \(count), numbered from 0"
         case .outOfMemory(let requested, let inUse, let cached, let total, let device):
             func megabytes(_ bytes: Int) -> String { "\((bytes + 524_288) / 1_048_576) MB" }
-            return "cuda:\(device) is out of memory: \(requested) bytes asked for; of \(megabytes(total)), \(megabytes(inUse)) are in use by "
+            return
+                "cuda:\(device) is out of memory: \(requested) bytes asked for; of \(megabytes(total)), \(megabytes(inUse)) are in use by "
                 + "tensors and \(megabytes(cached)) are cached; use smaller batches, or CUDA.emptyCache()"
         case .launchFailed(let kernel, let grid, let reason):
             return "kernel \(kernel) on a grid of \(grid) failed: \(reason)"

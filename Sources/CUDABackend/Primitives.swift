@@ -4,11 +4,19 @@ extension CUDABackend {
     /// The primitives that have kernels, by the names under which ``Profiler`` records them ("unary.exp", "softmax").
     public static let primitives: Set<String> = {
         var names: Set<String> = [
-            "copy", "cast", "fill", "arange", "classify.isNaN", "classify.isInf", "classify.isFinite", "select", "clamp", "axpy", "argReduce",
-            "meanAndM2", "cumsum", "sumOfSquares", "gatherRows", "scatterRows", "gather", "scatterAdd", "firstOutOfRange", "nonzero",
-            "searchSorted", "softmax", "logSoftmax", "softmaxGrad", "logSoftmaxGrad", "crossEntropy", "crossEntropyGrad", "layerNorm",
-            "layerNormGrad", "rmsNorm", "rmsNormGrad", "matmul", "randomUniform", "randomNormal", "randomIntegers", "dropout", "dropoutGrad",
-            "sgd", "adam", "rmsProp", "scan.prod", "scan.max", "scan.min",
+            "copy", "cast", "fill", "arange", "classify.isNaN", "classify.isInf", "classify.isFinite", "select", "clamp", "axpy",
+            "argReduce",
+            "meanAndM2", "cumsum", "sumOfSquares", "gatherRows", "scatterRows", "gather", "scatterAdd", "firstOutOfRange",
+            "nonzero",
+            "searchSorted", "softmax", "logSoftmax", "softmaxGrad", "logSoftmaxGrad", "crossEntropy", "crossEntropyGrad",
+            "layerNorm",
+            "layerNormGrad", "rmsNorm", "rmsNormGrad", "matmul", "randomUniform", "randomNormal", "randomIntegers", "dropout",
+            "dropoutGrad",
+            "sgd", "adam", "rmsProp", "scan.prod", "scan.max", "scan.min", "sort", "topK",
+            "attention", "attentionGrad", "attentionKept", "convolution", "convolutionGradInput", "convolutionGradWeight",
+            "convolutionGradients", "unfold", "fold", "maxPool", "scatterPlanes", "scatterPairs", "gatherPlanes", "mapAxis",
+            "mapPlanes",
+            "channelNorm", "channelNormApply", "channelNormGrad",
         ]
         for op in frequentUnary.union(rareUnary) { names.insert("unary.\(op)") }
         names.insert("unary.not")

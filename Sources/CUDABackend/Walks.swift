@@ -17,7 +17,9 @@ func makeWalk(_ operation: String, _ shape: Shape, _ strides: [[Int]]) -> tk_cud
         }
     }
     let most = TK_CUDA_MAX_RANK
-    if dims.count > most { fail(operation, "a CUDA kernel walks over \(most) axes at most, and \(shape) has \(dims.count) that do not join") }
+    if dims.count > most {
+        fail(operation, "a CUDA kernel walks over \(most) axes at most, and \(shape) has \(dims.count) that do not join")
+    }
     var walk = tk_cuda_walk()
     walk.count = Int64(shape.reduce(1, *))
     walk.rank = Int64(dims.count)
@@ -31,4 +33,3 @@ func makeWalk(_ operation: String, _ shape: Shape, _ strides: [[Int]]) -> tk_cud
     }
     return walk
 }
-

@@ -145,6 +145,7 @@ void entry() {
 #endif
     block->body(block->context);
     Fiber *me = current;
+    if (!me->open.empty()) fail("a copy to shared memory that no group ends");
     me->done = true;
     block->alive--;
     block->idle = 0;
@@ -157,6 +158,8 @@ void prepare(Fiber &fiber, unsigned number) {
     fiber.stack = block->stacks[number];
     fiber.number = number;
     fiber.done = false;
+    fiber.open.clear();
+    fiber.groups.clear();
     fiber.place = {number % block_size.x, number / block_size.x % block_size.y, number / (block_size.x * block_size.y)};
     void **top = reinterpret_cast<void **>(fiber.stack + stack_bytes) - 2;
 #if defined(__x86_64__)
@@ -183,19 +186,24 @@ void barrier() {
     block->idle = 0;
 }
 
-unsigned long long shuffle(unsigned long long value, int mask) {
+void shuffle_all(unsigned long long value, unsigned long long (&out)[32]) {
     Fiber *me = current;
     Warp &warp = block->warps[me->number / 32];
-    unsigned lane = me->number % 32, size = (unsigned)block->fibers.size() - me->number / 32 * 32;
-    if (size < 32) fail("a shuffle in a warp of fewer than 32 threads");
+    if (block->fibers.size() - me->number / 32 * 32 < 32) fail("a shuffle in a warp of fewer than 32 threads");
     while (warp.left > 0) yield();   // the shuffle before is still being read
-    warp.values[lane] = value;
+    warp.values[me->number % 32] = value;
     unsigned round = warp.round;
     if (++warp.arrived == 32) { warp.arrived = 0; warp.left = 32; warp.round++; block->idle = 0; }
     else while (warp.round == round) yield();
     warp.left--;
     block->idle = 0;
-    return warp.values[lane ^ (unsigned)mask];
+    memcpy(out, warp.values, sizeof out);
+}
+
+unsigned long long shuffle(unsigned long long value, int from) {
+    unsigned long long values[32];
+    shuffle_all(value, values);
+    return values[(unsigned)from % 32];
 }
 
 void set_order(int new_order, unsigned seed) { order = new_order; order_seed = seed; }

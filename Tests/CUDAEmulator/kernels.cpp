@@ -7,24 +7,33 @@
 #pragma clang diagnostic ignored "-Wc++20-extensions"
 
 // What kernels share; the kernels themselves are in namespaces, as there are several of each.
+#include "../../Sources/CCUDA/kernels/arguments.cuh"
 #include "../../Sources/CCUDA/kernels/groups.cuh"
+#include "../../Sources/CCUDA/kernels/philox.cuh"
 #include "../../Sources/CCUDA/kernels/vectors.cuh"
 #include "../../Sources/CCUDA/kernels/walk.cuh"
 
 #define RUNNER(name) [](emulated::Size g, emulated::Size b, void **a, const char **r) { return emulated::run(name, g, b, a, r); }
 #define TK_EXPORT(name) static emulated::Registration register_##name("", #name, RUNNER(name));
 namespace sound {
+#include "../../Sources/CCUDA/kernels/attention.cu"
 #include "../../Sources/CCUDA/kernels/binary.cu"
 #include "../../Sources/CCUDA/kernels/casts.cu"
 #include "../../Sources/CCUDA/kernels/choice.cu"
+#include "../../Sources/CCUDA/kernels/channel_norm.cu"
+#include "../../Sources/CCUDA/kernels/products.cuh"
+#include "../../Sources/CCUDA/kernels/convolution.cu"
 #include "../../Sources/CCUDA/kernels/gemm.cu"
+#include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
 #include "../../Sources/CCUDA/kernels/indexing.cu"
 #include "../../Sources/CCUDA/kernels/memory.cu"
 #include "../../Sources/CCUDA/kernels/norms.cu"
 #include "../../Sources/CCUDA/kernels/optimizers.cu"
+#include "../../Sources/CCUDA/kernels/pooling.cu"
 #include "../../Sources/CCUDA/kernels/random.cu"
 #include "../../Sources/CCUDA/kernels/reduce.cu"
 #include "../../Sources/CCUDA/kernels/softmax.cu"
+#include "../../Sources/CCUDA/kernels/sorting.cu"
 #include "../../Sources/CCUDA/kernels/unary.cu"
 }
 #undef TK_EXPORT
@@ -33,9 +42,12 @@ namespace sound {
 #define TK_EXPORT(name) static emulated::Registration register_##name("missing barrier", #name, RUNNER(name));
 #define __syncthreads() ((void)0)
 namespace missing_barrier {
+#undef TK_PRODUCTS_CUH
+#include "../../Sources/CCUDA/kernels/products.cuh"
 #include "../../Sources/CCUDA/kernels/memory.cu"
 #include "../../Sources/CCUDA/kernels/reduce.cu"
 #include "../../Sources/CCUDA/kernels/gemm.cu"
+#include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
 }
 #undef __syncthreads
 #undef TK_EXPORT
@@ -51,6 +63,8 @@ template <int K> TK_DEVICE void exchanged_locate(const tk_cuda_walk &walk, long 
 }
 #define tk_locate exchanged_locate
 #define ldb ldb + 1
+#undef TK_PRODUCTS_CUH
+#include "../../Sources/CCUDA/kernels/products.cuh"
 #include "../../Sources/CCUDA/kernels/binary.cu"
 #include "../../Sources/CCUDA/kernels/gemm.cu"
 #undef ldb
@@ -72,7 +86,7 @@ namespace off_by_one {
 #define TK_EXPORT(name) static emulated::Registration register_##name("one too many", #name, RUNNER(name));
 #define count count + 1
 namespace one_too_many {
-#include "../../Sources/CCUDA/kernels/memory.cu"
+#include "../../Sources/CCUDA/kernels/choice.cu"
 }
 #undef count
 #undef TK_EXPORT

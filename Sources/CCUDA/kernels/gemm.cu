@@ -1,62 +1,40 @@
-// Matrix products of every type the CPU multiplies: tiles of 64 × 64 through shared memory, 4 × 4 elements to a thread. Each element is
-// summed in the order of k.
-#include "types.cuh"
-#include "kernel_arguments.h"
+// Matrix products of every type the CPU multiplies.
+#include "arguments.cuh"
+#include "products.cuh"
 
-enum { GEMM_TILE = 64, GEMM_DEPTH = 16 };
+template <class T> struct left_matrix {
+    const T *x;
+    long long row_length;
+    bool transposed;
+    TK_DEVICE_MEMBER bool dense_in_k() const { return !transposed; }
+    TK_DEVICE_MEMBER tk_wide<T> operator()(long long i, long long k) const { return tk_widen(x[transposed ? k * row_length + i : i * row_length + k]); }
+};
+template <class T> struct right_matrix {
+    const T *x;
+    long long row_length;
+    bool transposed;
+    TK_DEVICE_MEMBER bool dense_in_k() const { return transposed; }
+    TK_DEVICE_MEMBER tk_wide<T> operator()(long long k, long long j) const { return tk_widen(x[transposed ? j * row_length + k : k * row_length + j]); }
+};
+template <class F, class R, class B> struct result_matrix {
+    R *x;
+    const B *bias;
+    long long row_length;
+    bool accumulates;
+    TK_DEVICE_MEMBER void operator()(long long i, long long j, F value) const {
+        R *to = x + i * row_length + j;
+        if (bias) value += (F)tk_widen(bias[j]);
+        if (accumulates) value += (F)tk_widen(*to);
+        *to = tk_narrow<R>((tk_wide<R>)value);
+    }
+};
 
 template <class T, class R, class B> TK_DEVICE void gemm(const T *a, const T *b, R *c, const B *bias, const tk_cuda_gemm &p) {
-    typedef tk_wide<T> F;
-    TK_SHARED F left[GEMM_DEPTH][GEMM_TILE + 4];
-    TK_SHARED F right[GEMM_DEPTH][GEMM_TILE + 4];
-    long long across = (p.n + GEMM_TILE - 1) / GEMM_TILE;
-    long long i0 = blockIdx.x / across * GEMM_TILE, j0 = blockIdx.x % across * GEMM_TILE;
-    int t = threadIdx.x, row = t / 16 * 4, column = t % 16 * 4;
     for (long long batch = blockIdx.y; batch < p.batch; batch += gridDim.y) {
-        const T *x = a + batch * p.stride_a, *y = b + batch * p.stride_b;
-        F sum[4][4];
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-#pragma unroll
-            for (int j = 0; j < 4; j++) sum[i][j] = (F)0;
-        for (long long k0 = 0; k0 < p.k; k0 += GEMM_DEPTH) {
-#pragma unroll
-            for (int part = 0; part < 4; part++) {
-                int e = part * 256 + t;
-                // The index that lies dense in memory runs fastest over the threads.
-                int i = p.transpose_a ? e % GEMM_TILE : e / GEMM_DEPTH, k = p.transpose_a ? e / GEMM_TILE : e % GEMM_DEPTH;
-                long long at = p.transpose_a ? (k0 + k) * p.lda + i0 + i : (i0 + i) * p.lda + k0 + k;
-                left[k][i] = i0 + i < p.m && k0 + k < p.k ? tk_widen(x[at]) : (F)0;
-                int j = p.transpose_b ? e / GEMM_DEPTH : e % GEMM_TILE;
-                k = p.transpose_b ? e % GEMM_DEPTH : e / GEMM_TILE;
-                at = p.transpose_b ? (j0 + j) * p.ldb + k0 + k : (k0 + k) * p.ldb + j0 + j;
-                right[k][j] = j0 + j < p.n && k0 + k < p.k ? tk_widen(y[at]) : (F)0;
-            }
-            __syncthreads();
-#pragma unroll
-            for (int k = 0; k < GEMM_DEPTH; k++) {
-                F u[4], v[4];
-#pragma unroll
-                for (int i = 0; i < 4; i++) { u[i] = left[k][row + i]; v[i] = right[k][column + i]; }
-#pragma unroll
-                for (int i = 0; i < 4; i++)
-#pragma unroll
-                    for (int j = 0; j < 4; j++) sum[i][j] += u[i] * v[j];
-            }
-            __syncthreads();
-        }
-        R *z = c + batch * p.stride_c;
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-#pragma unroll
-            for (int j = 0; j < 4; j++) {
-                long long r = i0 + row + i, s = j0 + column + j;
-                if (r >= p.m || s >= p.n) continue;
-                F value = sum[i][j];
-                if (bias) value += (F)tk_widen(bias[s]);
-                if (p.accumulate) value += (F)tk_widen(z[r * p.ldc + s]);
-                z[r * p.ldc + s] = tk_narrow<R>((tk_wide<R>)value);
-            }
+        left_matrix<T> left = {a + batch * p.stride_a, p.lda, p.transpose_a != 0};
+        right_matrix<T> right = {b + batch * p.stride_b, p.ldb, p.transpose_b != 0};
+        result_matrix<tk_wide<T>, R, B> result = {c + batch * p.stride_c, bias, p.ldc, p.accumulate != 0};
+        tk_multiply<tk_wide<T>>(p.m, p.n, p.k, left, right, result);
     }
 }
 

@@ -1,6 +1,6 @@
 // One pass over parameter, gradient and state, as torch.optim defines the steps.
 #include "types.cuh"
-#include "kernel_arguments.h"
+#include "arguments.cuh"
 
 template <class F> TK_DEVICE void adam(F *p, const F *g, F *m, F *v, F *high, long long n, const tk_cuda_adam &o) {
     for (long long i = tk_first(); i < n; i += tk_step()) {

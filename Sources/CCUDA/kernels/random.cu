@@ -1,24 +1,7 @@
 // Philox4x32-10 (Salmon et al., 2011) and what is drawn from it, the CPU's numbers to the bit: plain IEEE operations, nothing contracted,
 // and the same polynomials.
+#include "philox.cuh"
 #include "types.cuh"
-
-struct words4 { unsigned at[4]; };
-
-TK_DEVICE words4 philox(unsigned long long seed, unsigned long long position) {
-    unsigned c0 = (unsigned)position, c1 = (unsigned)(position >> 32), c2 = 0, c3 = 0, k0 = (unsigned)seed, k1 = (unsigned)(seed >> 32);
-#pragma unroll
-    for (int round = 0; round < 10; round++) {
-        unsigned h0 = tk_high_product(0xD2511F53u, c0), l0 = 0xD2511F53u * c0, h1 = tk_high_product(0xCD9E8D57u, c2), l1 = 0xCD9E8D57u * c2;
-        c0 = h1 ^ c1 ^ k0;
-        c2 = h0 ^ c3 ^ k1;
-        c1 = l1;
-        c3 = l0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    words4 w = {{c0, c1, c2, c3}};
-    return w;
-}
 
 TK_DEVICE float unit24(unsigned word) { return tk_product((float)(word >> 8), 5.9604644775390625e-8f); }
 TK_DEVICE double unit53(unsigned high, unsigned low) {
@@ -76,7 +59,7 @@ TK_DEVICE void box_muller(bool wide, unsigned w0, unsigned w1, unsigned w2, unsi
 template <class T> TK_DEVICE void uniform(T *out, long long n, unsigned long long seed, unsigned long long offset, double a, double b) {
     float low = (float)a, span = (float)(b - a), top = (float)b;
     for (long long c = tk_first(); c * 4 < n; c += tk_step()) {
-        words4 w = philox(seed, offset + (unsigned long long)c);
+        tk_words w = tk_philox(seed, offset + (unsigned long long)c);
 #pragma unroll
         for (int k = 0; k < 4; k++) {
             if (c * 4 + k >= n) break;
@@ -87,7 +70,7 @@ template <class T> TK_DEVICE void uniform(T *out, long long n, unsigned long lon
 }
 TK_DEVICE void uniform(double *out, long long n, unsigned long long seed, unsigned long long offset, double a, double b) {
     for (long long c = tk_first(); c * 2 < n; c += tk_step()) {
-        words4 w = philox(seed, offset + (unsigned long long)c);
+        tk_words w = tk_philox(seed, offset + (unsigned long long)c);
 #pragma unroll
         for (int k = 0; k < 2; k++) {
             if (c * 2 + k >= n) break;
@@ -105,7 +88,7 @@ template <class T> TK_DEVICE void normal(T *out, long long n, unsigned long long
     const bool wide = sizeof(T) == 8;
     const int each = wide ? 2 : 4;
     for (long long c = tk_first(); c * each < n; c += tk_step()) {
-        words4 w = philox(seed, offset + (unsigned long long)c);
+        tk_words w = tk_philox(seed, offset + (unsigned long long)c);
 #pragma unroll
         for (int pair = 0; pair < each / 2; pair++) {
             double v[2];
@@ -125,7 +108,7 @@ template <class T> TK_DEVICE void dropout(const T *x, T *out, unsigned char *mas
     unsigned limit = (unsigned)ceil(keep * 16777216.0);
     float scale = (float)(1 / keep);
     for (long long c = tk_first(); c * 4 < n; c += tk_step()) {
-        words4 w = philox(seed, offset + (unsigned long long)c);
+        tk_words w = tk_philox(seed, offset + (unsigned long long)c);
 #pragma unroll
         for (int k = 0; k < 4; k++) {
             long long i = c * 4 + k;
@@ -165,7 +148,7 @@ TK_FLOAT_TYPES(RANDOM)
 TK_KERNEL(256) tk_random_integers(long long *out, long long n, unsigned long long seed, unsigned long long offset, long long low,
                                   unsigned long long span) {
     for (long long c = tk_first(); c * 2 < n; c += tk_step()) {
-        words4 w = philox(seed, offset + (unsigned long long)c);
+        tk_words w = tk_philox(seed, offset + (unsigned long long)c);
 #pragma unroll
         for (int k = 0; k < 2; k++)
             if (c * 2 + k < n) {

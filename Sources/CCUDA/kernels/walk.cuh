@@ -2,7 +2,7 @@
 #ifndef TK_WALK_CUH
 #define TK_WALK_CUH
 #include "device.cuh"
-#include "kernel_arguments.h"
+#include "arguments.cuh"
 
 /// The offsets of element `i` of the shape in the first K operands.
 template <int K> TK_DEVICE void tk_locate(const tk_cuda_walk &walk, long long i, long long (&offsets)[K]) {

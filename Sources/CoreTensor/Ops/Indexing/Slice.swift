@@ -35,7 +35,8 @@ final class SplitBackward: Node, @unchecked Sendable {
     override func vjp(_ outputs: [Tensor?], needs: [Bool]) -> [Tensor?] {
         let parts = outputs.enumerated().map { index, g in
             let info = outputInfo(index)
-            return g ?? Tensor(zeros: info.layout.shape, dtype: info.dtype)
+            return g
+                ?? Tensor(zeros: info.layout.shape, dtype: info.dtype, device: outputs.compactMap { $0 }.first?.device ?? .cpu)
         }
         return [concatenate(parts, axis: axis)]
     }
