@@ -28,9 +28,12 @@ extension Workloads {
             inputGradient: true),
     ]
 
-    private static func convolution(_ c: ConvolutionCase, backward: Bool) -> Workload {
-        Workload("conv", "conv_\(c.name)_\(backward ? "fwdbwd" : "fwd")") {
-            let x = normal(c.shape, grad: backward && c.inputGradient)
+    /// `channelsLast`: the input lies in memory as [samples, height, width, channels].
+    private static func convolution(_ c: ConvolutionCase, backward: Bool, channelsLast: Bool = false) -> Workload {
+        Workload("conv", "conv_\(c.name)\(channelsLast ? "_cl" : "")_\(backward ? "fwdbwd" : "fwd")") {
+            var x = normal(c.shape)
+            if channelsLast { x = x.permuted(0, 2, 3, 1).contiguous().permuted(0, 3, 1, 2) }
+            x.requiresGrad = backward && c.inputGradient
             let weightShape = [c.outputs, c.shape[1] / c.groups, c.kernel, c.kernel]
             var w = Tensor(normal: weightShape, standardDeviation: 0.05)
             var b: Tensor? = c.bias ? normal(c.outputs) : nil
@@ -80,6 +83,9 @@ extension Workloads {
 
     static let convolutions: [Workload] =
         convolutionCases.flatMap { [convolution($0, backward: false), convolution($0, backward: true)] }
+        + convolutionCases.filter { ["c64_56", "c256_14", "dw128_56"].contains($0.name) }.flatMap {
+            [convolution($0, backward: false, channelsLast: true), convolution($0, backward: true, channelsLast: true)]
+        }
         + image("bn_relu", [32, 64, 56, 56], forward: 12, backward: 20) { x, w, b in
             batchNormWithStatistics(x, weight: w, bias: b, activation: .relu).output
         }

@@ -20,11 +20,14 @@ extension Workloads {
         }
     }
 
-    static let optimizers: [Workload] = [
-        sweep("optim_sgdm_fused", states: 1) { SGD($0, learningRate: 1e-3, momentum: 0.9) },
-        sweep("optim_adam_fused", states: 2) { Adam($0, learningRate: 1e-3) },
-        sweep("optim_adamw_fused", states: 2) { AdamW($0, learningRate: 1e-3, weightDecay: 0.01) },
-    ]
+    /// One step is one sweep, whichever of PyTorch's three ways it is compared with.
+    static let optimizers: [Workload] = ["fused", "foreach", "loop"].flatMap { variant in
+        [
+            sweep("optim_sgdm_\(variant)", states: 1) { SGD($0, learningRate: 1e-3, momentum: 0.9) },
+            sweep("optim_adam_\(variant)", states: 2) { Adam($0, learningRate: 1e-3) },
+            sweep("optim_adamw_\(variant)", states: 2) { AdamW($0, learningRate: 1e-3, weightDecay: 0.01) },
+        ]
+    }
 
     /// A training step of a GPT with tied embeddings, no dropout, AdamW. Counts 6 flops per matrix parameter and token, and
     /// attention's half square 3.5 times.

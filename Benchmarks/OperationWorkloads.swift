@@ -67,6 +67,21 @@ enum Workloads {
                 let x = normal(n), y = normal(n)
                 return Timed(shape: "(\(n),)", bytes: 12 * Double(n), reference: References.triad(n)) { use(x + y) }
             },
+            // With an output made before: its storage goes back to the allocator and is taken again.
+            Workload("ew", "ew_add_\(label)_out") {
+                let x = normal(n), y = normal(n)
+                var out = x
+                return Timed(shape: "(\(n),)", bytes: 12 * Double(n)) {
+                    out = x + y; use(out)
+                }
+            },
+            Workload("ew", "ew_exp_\(label)_out") {
+                let x = normal(n)
+                var out = x
+                return Timed(shape: "(\(n),)", bytes: 8 * Double(n)) {
+                    out = exp(x); use(out)
+                }
+            },
             unary("exp") { exp($0) }, unary("tanh") { tanh($0) }, unary("gelu") { gelu($0) },
             unary("gelutanh") { gelu($0, approximate: .tanh) }, unary("sigmoid") { sigmoid($0) },
         ] + chain("", label, n, fused { x, w, b in gelu(x * w + b) }) + chain("_unfused", label, n) { x, w, b in gelu(x * w + b) }
@@ -144,6 +159,15 @@ enum Workloads {
     ]
 
     static let copies: [Workload] = [
+        // A copy is made when one of two values is written to.
+        Workload("copy", "clone") {
+            let x = normal(4096, 4096)
+            return Timed(shape: "(4096,4096)", bytes: 8 * Double(x.count)) {
+                var y = x
+                y.withUnsafeMutableBytes { _ in }
+                use(y)
+            }
+        },
         Workload("copy", "permute_contig") {
             let x = normal(64, 12, 256, 64)
             return Timed(shape: "(64,12,256,64)->(0,2,1,3)", bytes: 8 * Double(x.count)) {

@@ -57,13 +57,15 @@ extension Workloads {
         [false, true].map { training(name, autocast: $0, image: image, flops: flops, inner: inner, model, optimizer) }
     }
 
+    /// `channelsLast`: the images lie in memory as [samples, height, width, channels].
     private static func training(
         _ name: String, autocast mixed: Bool, image: [Int], flops: Double, inner: Int, _ model: @escaping () -> Sequential,
-        _ optimizer: @escaping ([Parameter]) -> Optimizer
+        _ optimizer: @escaping ([Parameter]) -> Optimizer, channelsLast: Bool = false
     ) -> Workload {
         Workload("e2e", name, dtype: mixed ? "bf16" : "f32") {
             let model = model(), optimizer = optimizer(model.parameters)
-            let x = normal(image), y = Tensor(integers: 0..<10, shape: [image[0]])
+            let images = normal(image), y = Tensor(integers: 0..<10, shape: [image[0]])
+            let x = channelsLast ? images.permuted(0, 2, 3, 1).contiguous().permuted(0, 3, 1, 2) : images
             return Timed(shape: "\(image)", flops: flops, items: ("images", Double(image[0])), inner: inner) {
                 optimizer.zeroGrad()
                 autocast(enabled: mixed) { crossEntropy(model(x), y) }.backward()
@@ -81,9 +83,9 @@ extension Workloads {
                 MaxPool2d(kernelSize: 2), Flatten(), Linear(400, 120), ReLU(), Linear(120, 84), ReLU(), Linear(84, 10))
         }, { SGD($0, learningRate: 0.01) })
 
-    private static let resnet18 = training(
-        "train_resnet18", image: [32, 3, 32, 32], flops: 3 * 2 * 555.4e6 * 32, inner: 1,
-        {
+    private static let resnet18: [Workload] = {
+        let flops = 3 * 2 * 555.4e6 * 32
+        func model() -> Sequential {
             var layers: [any Layer] = [Conv2d(3, 64, kernelSize: 3, padding: 1, bias: false), BatchNorm2d(64), ReLU()]
             var inputs = 64
             for (i, width) in [64, 128, 256, 512].enumerated() {
@@ -91,7 +93,16 @@ extension Workloads {
                 inputs = width
             }
             return Sequential(layers + [AdaptiveAvgPool2d(1), Flatten(), Linear(512, 10)])
-        }, { SGD($0, learningRate: 0.1, momentum: 0.9, weightDecay: 5e-4) })
+        }
+        func optimizer(_ parameters: [Parameter]) -> Optimizer {
+            SGD(parameters, learningRate: 0.1, momentum: 0.9, weightDecay: 5e-4)
+        }
+        return training("train_resnet18", image: [32, 3, 32, 32], flops: flops, inner: 1, model, optimizer) + [
+            training(
+                "train_resnet18_cl", autocast: false, image: [32, 3, 32, 32], flops: flops, inner: 1, model, optimizer,
+                channelsLast: true)
+        ]
+    }()
 
     private static let vitTiny = Workload("e2e", "fwdbwd_vit_tiny") {
         let model = VisionTransformer(image: 224, patch: 16, width: 192, depth: 12, heads: 3, classes: 1000)

@@ -296,7 +296,7 @@ AVX512 static void grad_weight_task(void *context, int64_t task) {
     int64_t output_tiles = conv_ceil_div(s->outputs, SIDE), tap_tiles = conv_ceil_div(f->p.taps, SIDE), last_rows = -1;
     for (int64_t unit = f->units * part / f->parts; unit < f->units * (part + 1) / f->parts; unit++) {
         int64_t first = unit % f->blocks * f->p.rows, rows = conv_least(f->p.rows, s->out[1] - first), sample = unit / f->blocks * s->groups + group;
-            const float *from = f->g + sample * s->outputs * places + first * s->out[2];
+        const float *from = f->g + sample * s->outputs * places + first * s->out[2];
         if (rows != last_rows) {
             // Between the rows; and a block with fewer rows leaves something behind.
             memset(copy, 0, (size_t)copied * sizeof(float));

@@ -5,7 +5,7 @@
 #include "strided.h"
 #include "transpose_avx512.h"
 
-enum { TILE = 32 };
+enum { TILE = 32, SIDE = 16 };  // SIDE: of what registers hold
 
 typedef struct { const char *src; char *dst; int64_t size; bool stream; } copy_context;
 
@@ -34,7 +34,7 @@ static void copy_row(void *p, const tk_walk *w, const int64_t *o, int64_t n) {
 
 // Tile by tile, so that both sides use whole cache lines at once: rows a power of two apart share the sets of a cache. The last two
 // axes of the walk are the tile's; tiles follow each other along the source's rows, which the CPU then fetches ahead.
-typedef struct { const tk_walk *w; copy_context c; int64_t edge, bands; } transpose_context;
+typedef struct { const tk_walk *w; copy_context c; bool registers; int64_t bands; } transpose_context;
 
 typedef struct { const char *src; char *dst; int64_t source_step, row_step, height, width; } transpose_tile;
 
@@ -58,24 +58,46 @@ static void plain_tile(const transpose_tile *t, int64_t size) {
 }
 
 #if defined(__x86_64__)
-// 16 x 16 elements of 4 bytes.
-AVX512 static void register_tile(const transpose_tile *t, bool stream) {
-    __m512 r[16];
-    for (int k = 0; k < 16; k++) r[k] = _mm512_loadu_ps((const float *)t->src + k * t->source_step);
+// SIDE x SIDE elements of 4 bytes. Two such tiles beside each other write two lines that are neighbours, which memory takes faster;
+// the source's lines of the tile after this one are asked for.
+AVX512 static void register_tile(const float *s, int64_t source_step, float *d, int64_t row_step, bool stream) {
+    __m512 r[SIDE];
+    for (int k = 0; k < SIDE; k++) {
+        r[k] = _mm512_loadu_ps(s + k * source_step);
+        __builtin_prefetch(s + k * source_step + SIDE, 0, 3);
+    }
     transpose16(r);
-    float *d = (float *)t->dst;
-    if (stream) for (int k = 0; k < 16; k++) _mm512_stream_ps(d + k * t->row_step, r[k]);
-    else for (int k = 0; k < 16; k++) _mm512_storeu_ps(d + k * t->row_step, r[k]);
+    if (stream) for (int k = 0; k < SIDE; k++) _mm512_stream_ps(d + k * row_step, r[k]);
+    else for (int k = 0; k < SIDE; k++) _mm512_storeu_ps(d + k * row_step, r[k]);
+}
+
+/// The whole register tiles of a tile; what is left of it by the plain way.
+static void register_tiles(const transpose_tile *t, bool stream) {
+    int64_t height = t->height / SIDE * SIDE, width = t->width / SIDE * SIDE;
+    for (int64_t i = 0; i < height; i += SIDE)
+        for (int64_t k = 0; k < width; k += SIDE)
+            register_tile((const float *)t->src + i + k * t->source_step, t->source_step, (float *)t->dst + i * t->row_step + k,
+                          t->row_step, stream);
+    transpose_tile right = *t, below = *t;
+    right.src += width * t->source_step * 4;
+    right.dst += width * 4;
+    right.width -= width;
+    below.src += height * 4;
+    below.dst += height * t->row_step * 4;
+    below.height -= height;
+    below.width = width;
+    plain_tile(&right, 4);
+    plain_tile(&below, 4);
 }
 #endif
 
 static void transpose_range(void *p, int64_t low, int64_t high) {
     const transpose_context *t = p;
     const tk_walk *w = t->w;
-    int64_t rows = w->dims[w->rank - 2], columns = w->dims[w->rank - 1], size = t->c.size, edge = t->edge;
+    int64_t rows = w->dims[w->rank - 2], columns = w->dims[w->rank - 1], size = t->c.size;
     transpose_tile tile = {.source_step = w->strides[0][w->rank - 1], .row_step = w->strides[1][w->rank - 2]};
     for (int64_t task = low; task < high; task++) {
-        int64_t rest = task / t->bands, first = task % t->bands * edge;
+        int64_t rest = task / t->bands, first = task % t->bands * TILE;
         const char *s = t->c.src + first * tile.source_step * size;
         char *d = t->c.dst + first * size;
         for (int k = w->rank - 3; k >= 0; k--) {
@@ -84,14 +106,14 @@ static void transpose_range(void *p, int64_t low, int64_t high) {
             s += i * w->strides[0][k] * size;
             d += i * w->strides[1][k] * size;
         }
-        tile.width = columns - first < edge ? columns - first : edge;
-        for (int64_t row = 0; row < rows; row += edge) {
-            tile.height = rows - row < edge ? rows - row : edge;
+        tile.width = columns - first < TILE ? columns - first : TILE;
+        for (int64_t row = 0; row < rows; row += TILE) {
+            tile.height = rows - row < TILE ? rows - row : TILE;
             tile.src = s + row * size;
             tile.dst = d + row * tile.row_step * size;
 #if defined(__x86_64__)
-            if (edge == 16 && tile.width == 16 && tile.height == 16) {
-                register_tile(&tile, t->c.stream);
+            if (t->registers) {
+                register_tiles(&tile, t->c.stream);
                 continue;
             }
 #endif
@@ -101,17 +123,17 @@ static void transpose_range(void *p, int64_t low, int64_t high) {
 }
 
 static void transpose(const tk_walk *w, copy_context c) {
-    int64_t edge = TILE;
+    bool registers = false;
 #if defined(__x86_64__)
-    if (c.size == 4 && tk_isa_level() == 2) edge = 16;
+    registers = c.size == 4 && tk_isa_level() == 2;
 #endif
     if (c.stream) {  // whole lines only
-        c.stream = edge == 16 && (uintptr_t)c.dst % 64 == 0;
-        for (int k = 0; k + 1 < w->rank; k++) c.stream &= w->strides[1][k] % 16 == 0;
+        c.stream = registers && (uintptr_t)c.dst % 64 == 0;
+        for (int k = 0; k + 1 < w->rank; k++) c.stream &= w->strides[1][k] % SIDE == 0;
     }
     int64_t rows = w->dims[w->rank - 2];
-    transpose_context t = {w, c, edge, (w->width + edge - 1) / edge};
-    int64_t grain = TK_GRAIN / (edge * rows);
+    transpose_context t = {w, c, registers, (w->width + TILE - 1) / TILE};
+    int64_t grain = TK_GRAIN / (TILE * rows);
     tk_parallel_ranges(w->rows / rows * t.bands, grain > 0 ? grain : 1, transpose_range, &t);
 }
 

@@ -120,11 +120,8 @@ static void binary_range(void *p, int64_t low, int64_t high) {
     int64_t size = tk_element_size(c->dtype), n = high - low;
     if (c->stream && c->op <= TK_DIV && c->dtype == TK_F32 && (c->sa | c->sb) >> 1 == 0) {
         // straight from registers, from the first whole line
-        char *out = c->out + low * size;
-        int64_t head = (int64_t)(-(uintptr_t)out & 63) / size, at;
-        if (head > n) head = n;
-        binary_piece(c, low, out, head);
-        at = low + head;
+        int64_t head = tk_stream_head(c->out, low, high, size), at = low + head;
+        binary_piece(c, low, c->out + low * size, head);
         tk_current_level()->binary_stream(c->op, (const float *)c->a + at * c->sa, c->sa, (const float *)c->b + at * c->sb, c->sb,
                                           (float *)c->out + at, n - head);
         return;

@@ -62,14 +62,14 @@ void tk_unary_row(int op, int dtype, const void *from, void *to, int64_t n) {
         return;
     }
     switch (dtype) {
-    case TK_F32: l->unary(op, (const float *)x, (float *)y, n); break;
+    case TK_F32: l->unary(op, (const float *)x, (float *)y, n, false); break;
     case TK_F64: unary_f64(op, (const double *)x, (double *)y, n); break;
     case TK_F16: case TK_BF16:
         for (int64_t i = 0; i < n; i += BLOCK) {
             float u[BLOCK], v[BLOCK];
             int64_t m = n - i < BLOCK ? n - i : BLOCK;
             l->half_to_float(dtype, (const uint16_t *)x + i, u, m);
-            l->unary(op, u, v, m);
+            l->unary(op, u, v, m, false);
             l->float_to_half(dtype, v, (uint16_t *)y + i, m);
         }
         break;
@@ -91,6 +91,12 @@ static void unary_piece(const void *p, int64_t at, char *out, int64_t n) {
 
 static void unary_range(void *p, int64_t low, int64_t high) {
     const unary_context *c = p;
+    if (c->stream && c->dtype == TK_F32 && c->op <= TK_NOT) {  // straight from registers
+        int64_t at = low + tk_stream_head(c->y, low, high, 4);
+        unary_piece(c, low, c->y + low * 4, at - low);
+        tk_current_level()->unary(c->op, (const float *)c->x + at, (float *)c->y + at, high - at, true);
+        return;
+    }
     tk_pieces(c->stream, c->y, low, high, tk_element_size(c->dtype), unary_piece, c);
 }
 
@@ -127,7 +133,7 @@ static void unary_grad_f64(int op, const double *s, const double *g, double *dx,
 void tk_unary_grad_row(int op, int dtype, const void *s, const void *g, void *y, int64_t n) {
     const tk_level *l = tk_current_level();
     switch (dtype) {
-    case TK_F32: l->unary_grad(op, (const float *)s, (const float *)g, (float *)y, n); break;
+    case TK_F32: l->unary_grad(op, (const float *)s, (const float *)g, (float *)y, n, false); break;
     case TK_F64: unary_grad_f64(op, (const double *)s, (const double *)g, (double *)y, n); break;
     default:
         for (int64_t i = 0; i < n; i += BLOCK) {
@@ -135,7 +141,7 @@ void tk_unary_grad_row(int op, int dtype, const void *s, const void *g, void *y,
             int64_t m = n - i < BLOCK ? n - i : BLOCK;
             l->half_to_float(dtype, (const uint16_t *)s + i, u, m);
             l->half_to_float(dtype, (const uint16_t *)g + i, v, m);
-            l->unary_grad(op, u, v, w, m);
+            l->unary_grad(op, u, v, w, m, false);
             l->float_to_half(dtype, w, (uint16_t *)y + i, m);
         }
     }
@@ -149,6 +155,12 @@ static void unary_grad_piece(const void *p, int64_t at, char *out, int64_t n) {
 
 static void unary_grad_range(void *p, int64_t low, int64_t high) {
     const unary_context *c = p;
+    if (c->stream && c->dtype == TK_F32) {
+        int64_t at = low + tk_stream_head(c->y, low, high, 4);
+        unary_grad_piece(c, low, c->y + low * 4, at - low);
+        tk_current_level()->unary_grad(c->op, (const float *)c->x + at, (const float *)c->g + at, (float *)c->y + at, high - at, true);
+        return;
+    }
     tk_pieces(c->stream, c->y, low, high, tk_element_size(c->dtype), unary_grad_piece, c);
 }
 

@@ -19,17 +19,21 @@ static void round_to_half(const tk_level *l, int dtype, const float *x, float *y
     }
 }
 
-/// `pace[s]` is 0 where a slot holds the same number in all its elements.
-static void run_step(const tk_level *l, const tk_fused_step *s, char *const *slots, const uint8_t *pace, int64_t n) {
+/// `pace[s]` is 0 where a slot holds the same number in all its elements. A step that can stream (below) may write past the caches, to
+/// whole lines.
+static void run_step(const tk_level *l, const tk_fused_step *s, char *const *slots, const uint8_t *pace, int64_t n, char *out, bool stream) {
     const char *a = slots[s->args[0]], *b = s->args[1] < 0 ? a : slots[s->args[1]], *c = s->args[2] < 0 ? a : slots[s->args[2]];
-    char *out = slots[s->out];
     if (s->type == TK_F32) {  // straight to the vector loops
+        if (s->kind == TK_FUSED_BINARY && stream) {
+            l->binary_stream(s->op, (const float *)a, pace[s->args[0]], (const float *)b, pace[s->args[1]], (float *)out, n);
+            return;
+        }
         if (s->kind == TK_FUSED_BINARY && s->op <= TK_HYPOT) {
             l->binary_f32(s->op, (const float *)a, pace[s->args[0]], (const float *)b, pace[s->args[1]], (float *)out, n);
             return;
         }
-        if (s->kind == TK_FUSED_UNARY && s->op <= TK_NOT) { l->unary(s->op, (const float *)a, (float *)out, n); return; }
-        if (s->kind == TK_FUSED_UNARY_GRAD) { l->unary_grad(s->op, (const float *)a, (const float *)b, (float *)out, n); return; }
+        if (s->kind == TK_FUSED_UNARY && s->op <= TK_NOT) { l->unary(s->op, (const float *)a, (float *)out, n, stream); return; }
+        if (s->kind == TK_FUSED_UNARY_GRAD) { l->unary_grad(s->op, (const float *)a, (const float *)b, (float *)out, n, stream); return; }
     }
     switch (s->kind) {
     case TK_FUSED_UNARY: tk_unary_row(s->op, s->type, a, out, n); break;
@@ -45,6 +49,19 @@ static void run_step(const tk_level *l, const tk_fused_step *s, char *const *slo
     case TK_FUSED_CAST: tk_cast(s->op, s->type, a, out, n); break;
     case TK_FUSED_ROUND: round_to_half(l, s->op, (const float *)a, (float *)out, n); break;
     }
+}
+
+/// The step that makes an output and can put it past the caches itself; -1 where there is none, or something else reads it.
+static int streaming_step(const tk_fused_program *p, int output) {
+    int slot = p->outputs[output].slot, k = p->step_count - 1;
+    if (p->outputs[output].dtype != TK_F32) return -1;
+    for (int j = 0; j < p->output_count; j++) if (j != output && p->outputs[j].slot == slot) return -1;
+    for (; k >= 0 && p->steps[k].out != slot; k--)
+        for (int a = 0; a < 3; a++) if (p->steps[k].args[a] == slot) return -1;
+    if (k < 0 || p->steps[k].type != TK_F32) return -1;
+    const tk_fused_step *s = p->steps + k;
+    bool streams = s->kind == TK_FUSED_UNARY_GRAD || (s->kind == TK_FUSED_UNARY && s->op <= TK_NOT) || (s->kind == TK_FUSED_BINARY && s->op <= TK_DIV);
+    return streams ? k : -1;
 }
 
 // ---- inputs ----
@@ -128,8 +145,19 @@ static void run_tile(const tk_fused_run *r, tk_fused_scratch *s, const int64_t *
     for (int j = 0; j < p->output_count; j++)
         if (r->direct[j])
             s->slots[p->outputs[j].slot] = (char *)p->outputs[j].data + offsets[p->input_count + j] * tk_element_size(p->outputs[j].dtype);
-    for (int k = 0; k < p->step_count; k++) run_step(l, p->steps + k, s->slots, s->pace, n);
+    char *lines[TK_FUSED_MOST_OPERANDS];  // where a step streams an output to
     for (int j = 0; j < p->output_count; j++) {
+        if (r->streaming_step[j] < 0) continue;
+        char *to = (char *)p->outputs[j].data + offsets[p->input_count + j] * 4;
+        lines[j] = (uintptr_t)to % 64 == 0 ? to : 0;
+    }
+    for (int k = 0; k < p->step_count; k++) {
+        char *to = 0;
+        for (int j = 0; j < p->output_count; j++) if (r->streaming_step[j] == k) to = lines[j];
+        run_step(l, p->steps + k, s->slots, s->pace, n, to ? to : s->slots[p->steps[k].out], to != 0);
+    }
+    for (int j = 0; j < p->output_count; j++) {
+        if (r->streaming_step[j] >= 0 && lines[j]) continue;
         const char *x = s->slots[p->outputs[j].slot];
         if (r->summed[j]) tk_fused_add(r, s, j, x, offsets[p->input_count + j], rows, width);
         else store(r, j, x, offsets[p->input_count + j], n);
@@ -280,6 +308,7 @@ void tk_fused(const tk_fused_program *p, int rank, const int64_t *dims) {
         const tk_fused_output *out = p->outputs + j;
         r.streams[j] = !r.summed[j] && tk_streams(count * tk_element_size(out->dtype));
         streams |= r.streams[j];
+        r.streaming_step[j] = r.streams[j] ? streaming_step(p, j) : -1;
         r.direct[j] = !r.summed[j] && !r.streams[j] && out->slot >= p->input_count + p->constant_count
                       && tk_fused_type(out->dtype) == out->dtype;
         for (int k = 0; k < j; k++) if (p->outputs[k].slot == out->slot) r.direct[j] = false;

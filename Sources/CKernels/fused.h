@@ -23,6 +23,7 @@ typedef struct {
     const tk_fused_program *program;
     tk_fused_walk walk;
     int64_t tile_rows, tile_width, row_blocks, strips, tiles, block_bytes, tasks;
+    int streaming_step[TK_FUSED_MOST_OPERANDS];        // that writes an output past the caches, or -1
     bool summed[TK_FUSED_MOST_OPERANDS], streams[TK_FUSED_MOST_OPERANDS], direct[TK_FUSED_MOST_OPERANDS], fetches[TK_FUSED_MOST_OPERANDS];
     tk_fused_part *parts[TK_FUSED_MOST_OPERANDS];      // of each task
     double *sums;

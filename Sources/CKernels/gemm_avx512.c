@@ -10,7 +10,7 @@
 #include "gemm_pack.h"
 #include "gemm_panels.h"
 
-enum { MR = 14, NR = 32, KC = 800, ROWS = 168, COLUMNS = 8192, GAP = 16 };
+enum { MR = TK_TILE_ROWS, NR = 32, KC = 800, ROWS = 168, COLUMNS = 8192 };
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -44,7 +44,7 @@ AVX512 static void pack_b_panel(const float *b, int64_t ldb, bool transposed, in
     }
 }
 
-// One panel of A: k groups of `rows` elements. Writes up to GAP elements past the end.
+// One panel of A: k groups of `rows` elements. Writes up to TK_PACK_GAP elements past the end.
 AVX512 static void pack_a_panel(const float *a, int64_t lda, bool transposed, int64_t k, int64_t rows, float *out) {
     if (!transposed) {
         pack_transposed(a, lda * 4, rows, k * 4, out, rows);

@@ -10,7 +10,7 @@
 #include "gemm_pack.h"
 #include "gemm_panels.h"
 
-enum { MR = 14, NR = 32, KC = 800, ROWS = 168, COLUMNS = 4096, SHARED = 40 << 20, GAP = 16 };   // KC in pairs, SHARED in bytes
+enum { MR = TK_TILE_ROWS, NR = 32, KC = 800, ROWS = 168, COLUMNS = 4096, SHARED = 40 << 20 };   // KC in pairs, SHARED in bytes
 
 #define BF16 __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx512bf16,avx2,fma,bmi,bmi2")))
 #define BF16_INLINE BF16 static inline __attribute__((always_inline))
@@ -42,7 +42,7 @@ AVX512 static void pack_b_panel(const uint16_t *b, int64_t ldb, bool transposed,
     }
 }
 
-// One panel of A: groups of `rows` pairs. Writes up to GAP elements past the end.
+// One panel of A: groups of `rows` pairs. Writes up to TK_PACK_GAP elements past the end.
 AVX512 static void pack_a_panel(const uint16_t *a, int64_t lda, bool transposed, int64_t k, int64_t rows, float *out) {
     if (!transposed) {
         pack_transposed(a, lda * 2, rows, k * 2, out, rows);
@@ -230,7 +230,7 @@ static void pack_a_task(void *context, int64_t task) {
     int64_t end = least((task + 1) * w->per_pack, s.count * w->blocks);
     for (int64_t i = task * w->per_pack; i < end; i++) {
         int64_t block = i / s.count, panel = i % s.count, p0 = block * w->kc, pairs = least(w->kc, w->pairs - p0);
-        float *out = w->shared + w->g->m * p0 + block * s.count * GAP + panel_offset(s, panel, pairs);
+        float *out = w->shared + w->g->m * p0 + block * s.count * TK_PACK_GAP + panel_offset(s, panel, pairs);
         pack_a(w, panel_start(s, panel), panel_rows(s, panel), p0, pairs, out);
     }
 }
@@ -246,7 +246,7 @@ static void columns_task(void *context, int64_t task) {
         for (int64_t block = 0; block < w->blocks; block++) {
             int64_t p0 = block * w->kc, pairs = least(w->kc, w->pairs - p0);
             pack_b(w, column, p0, pairs, b);
-            multiply(w, block, 0, s, column, w->shared + m * p0 + block * s.count * GAP, pairs, b, sums);
+            multiply(w, block, 0, s, column, w->shared + m * p0 + block * s.count * TK_PACK_GAP, pairs, b, sums);
         }
     tk_free(b, bytes);
     if (sums) tk_free(sums, sum_bytes);
@@ -267,7 +267,7 @@ void tk_bgemm_avx512(const tk_bgemm *g, bool parallel) {
     bool few_rows = g->m <= 4 * ROWS && g->m <= g->n;
     if (few_rows) {
         split rows = split_rows(g->m);
-        size_t bytes = panel_bytes(rows, g->m, w.pairs) + (size_t)(w.blocks * rows.count * GAP) * 4;
+        size_t bytes = panel_bytes(rows, g->m, w.pairs) + (size_t)(w.blocks * rows.count * TK_PACK_GAP) * 4;
         w.columns = g->n;
         w.shared = tk_alloc(bytes);
         int64_t packs = rows.count * w.blocks, panels = ceil_div(g->n, NR);

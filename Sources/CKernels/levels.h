@@ -6,9 +6,9 @@
 #include "isa.h"
 
 typedef struct {
-    // y[i] = op(x[i]), float
-    void (*unary)(int op, const float *x, float *y, int64_t n);
-    void (*unary_grad)(int op, const float *s, const float *g, float *dx, int64_t n);
+    // y[i] = op(x[i]), float; outputs begin on a cache line where they stream
+    void (*unary)(int op, const float *x, float *y, int64_t n, bool stream);
+    void (*unary_grad)(int op, const float *s, const float *g, float *dx, int64_t n, bool stream);
     // a step of 0 repeats one element
     void (*binary_f32)(int op, const float *a, int64_t sa, const float *b, int64_t sb, float *out, int64_t n);
     void (*binary_f64)(int op, const double *a, int64_t sa, const double *b, int64_t sb, double *out, int64_t n);

@@ -41,6 +41,12 @@ static inline void tk_stream_zeros(void *out, int64_t bytes) {
     memset(d + i, 0, (size_t)(bytes - i));
 }
 
+/// How many of the elements `low ..< high` of `out` come before its first whole line.
+static inline int64_t tk_stream_head(const char *out, int64_t low, int64_t high, int64_t size) {
+    int64_t head = (int64_t)(-(uintptr_t)(out + low * size) & 63) / size;
+    return head < high - low ? head : high - low;
+}
+
 enum { TK_STREAM_BLOCK = 1024 };  // bytes
 
 /// Elements `low ..< high` of `out`, made by `piece`: in place, or where the output is streamed by way of a block that stays in the

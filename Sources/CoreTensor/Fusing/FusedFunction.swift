@@ -4,7 +4,7 @@ import CKernels
 final class FusedFunction: @unchecked Sendable {
     let body: @Sendable ([Tensor]) -> Tensor
     private let lock = SpinLock()
-    /// The last used first.
+    /// One that is used moves one place forward.
     private var recorded: [FusedSignature] = []
     /// More signatures than a function meets in practice; a function of ever new shapes must not keep them all.
     private static let mostSignatures = 64
@@ -13,10 +13,11 @@ final class FusedFunction: @unchecked Sendable {
 
     func callAsFunction(_ inputs: [Tensor]) -> Tensor {
         // Inside vmap, in another recording, and for types without registers: as written, on arguments broadcast as the recorded ones are.
-        if !inputs.allSatisfy({ FusedFunction.takes($0) && $0.device == inputs[0].device }) { return composed(inputs) }
+        let device = inputs[0].device
+        if !inputs.allSatisfy({ FusedFunction.takes($0) && $0.device == device }) { return composed(inputs) }
         let signature = signature(inputs)
         guard signature.forward.fits else { return composed(inputs) }
-        let out = RawTensor(signature.layout, signature.dtype, inputs[0].device)
+        let out = RawTensor(signature.layout, signature.dtype, device)
         out.backend.fused(signature.forward, inputs.map(\.raw), [out], shape: signature.layout.shape)
         if !signature.dtype.isDifferentiable { return Tensor(raw: out) }
         return record(out, inputs: inputs) {
