@@ -36,7 +36,8 @@ final class SplitBackward: Node, @unchecked Sendable {
         if let whole = neighbours(outputs) { return [Tensor(raw: whole)] }
         let parts = outputs.enumerated().map { index, g in
             let info = outputInfo(index)
-            return g ?? Tensor(zeros: info.layout.shape, dtype: info.dtype)
+            return g
+                ?? Tensor(zeros: info.layout.shape, dtype: info.dtype, device: outputs.compactMap { $0 }.first?.device ?? .cpu)
         }
         return [concatenate(parts, axis: axis)]
     }

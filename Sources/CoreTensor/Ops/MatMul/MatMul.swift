@@ -81,6 +81,7 @@ func matrixProduct(
 /// `a · b` on the last two axes, batch axes broadcast; both of rank 2 or more and of one type that products are computed in. The
 /// result of bfloat16 may be `float32`.
 func matmulForward(_ a: RawTensor, _ b: RawTensor, bias: RawTensor? = nil, as dtype: DType? = nil) -> RawTensor {
+    requireSameDevice("matmul", a, b)
     let m = a.shape[a.layout.rank - 2], k = a.shape[a.layout.rank - 1], n = b.shape[b.layout.rank - 1]
     if a.layout.rank == 2 && b.layout.rank == 2 {
         let out = RawTensor(.dense(m, n), dtype ?? a.dtype, a.device)
