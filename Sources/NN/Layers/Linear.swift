@@ -35,4 +35,10 @@ public final class Linear: Module, Layer {
         if let replacement { return replacement(x) }
         return linear(x, weight.value, bias?.value)
     }
+
+    /// `f(x · weightᵀ + bias)`, the function in one pass with the product where that is possible.
+    public func callAsFunction(_ x: Tensor, activation: LinearActivation) -> Tensor {
+        if let replacement { return activation(replacement(x)) }
+        return linear(x, weight.value, bias?.value, activation: activation)
+    }
 }
