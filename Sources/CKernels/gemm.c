@@ -132,6 +132,22 @@ static bool multiply_avx512(const product *p) {
 }
 #endif
 
+void tk_activated_linear(int activation, int64_t rows, int64_t outputs, int64_t inputs, const float *x, const float *weight, const float *bias,
+                         float *product, float *out) {
+    float *c = product ? product : out;
+#if defined(__x86_64__)
+    // Sizes that multiply_avx512 takes.
+    if (tk_isa_level() == 2 && rows >= 4 && outputs >= 8 && inputs >= 8 && (double)rows * (double)outputs * (double)inputs >= 64.0 * 64 * 64) {
+        tk_sgemm g = { .a = x, .b = weight, .bias = bias, .c = c, .m = rows, .n = outputs, .k = inputs, .lda = inputs, .ldb = inputs,
+                       .ldc = outputs, .transpose_b = true, .activated = out, .activation = activation };
+        tk_sgemm_avx512(&g, true);
+        return;
+    }
+#endif
+    tk_gemm(TK_F32, false, true, rows, outputs, inputs, x, inputs, 0, weight, inputs, 0, c, outputs, 0, 1, false, bias);
+    tk_unary(activation, TK_F32, c, out, rows * outputs);
+}
+
 void tk_gemm(int dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
              int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
              int64_t batch, bool accumulate, const void *bias) {

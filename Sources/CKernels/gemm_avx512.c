@@ -9,6 +9,7 @@
 #include "CKernels.h"
 #include "gemm_pack.h"
 #include "gemm_panels.h"
+#include "levels.h"
 #include "stream.h"
 
 enum { MR = TK_TILE_ROWS, NR = 32, KC = 800, ROWS = 168, COLUMNS = 8192 };
@@ -171,6 +172,7 @@ typedef struct {
     const tk_sgemm *g;
     int64_t j0, columns, p0, k;
     update how;
+    bool activates;     // the last block of a product with a function of its own
     float *shared;      // the packed panels that all threads read: of B, or of A
     int64_t per_pack;   // panels per packing task
     int64_t rows;       // of C per computing task, of many rows
@@ -213,7 +215,9 @@ static void multiply(const block *w, int64_t row, split s, int64_t column, const
     update how = w->how == STREAM && width < NR ? WRITE : w->how;
     for (int64_t panel = 0; panel < s.count; panel++) {
         int64_t start = panel_start(s, panel), n = panel_rows(s, panel);
-        kernels[n](w->k, a + panel_offset(s, panel, w->k), b, g->c + (row + start) * g->ldc + j, g->ldc, width, how, bias, next);
+        int64_t at = (row + start) * g->ldc + j;
+        kernels[n](w->k, a + panel_offset(s, panel, w->k), b, g->c + at, g->ldc, width, how, bias, next);
+        if (w->activates) tk_current_level()->activate_tile(g->activation, g->c + at, g->activated + at, g->ldc, n, width);
     }
 }
 
@@ -279,7 +283,7 @@ static void run(int64_t threads, int64_t tasks, tk_task_fn fn, block *w) {
 // computed, and the optimizer reads it when everything else has been through the caches.
 static bool streams(const tk_sgemm *g) {
     enum { LARGE = 4 << 20 };
-    return g->transpose_a && !g->transpose_b && !g->accumulate && !g->bias && g->k <= KC && g->m * g->n * 4 >= LARGE && g->ldc % 16 == 0 &&
+    return g->transpose_a && !g->transpose_b && !g->accumulate && !g->bias && !g->activated && g->k <= KC && g->m * g->n * 4 >= LARGE && g->ldc % 16 == 0 &&
            ((uintptr_t)g->c & 63) == 0;
 }
 
@@ -296,6 +300,7 @@ void tk_sgemm_avx512(const tk_sgemm *g, bool parallel) {
         for (int64_t p = 0; p < g->k; p += kc) {
             block w = { .g = g, .j0 = j, .columns = least(columns, g->n - j), .p0 = p, .k = least(kc, g->k - p), .shared = shared };
             w.how = p > 0 || g->accumulate ? ADD : g->bias ? BIAS : stream ? STREAM : WRITE;
+            w.activates = g->activated && p + kc >= g->k;
             int64_t panels = ceil_div(w.columns, NR);
             if (few_rows) {
                 w.per_pack = ceil_div(rows.count, threads * 2);

@@ -9,6 +9,8 @@ typedef struct {
     float *c;
     int64_t m, n, k, lda, ldb, ldc;
     bool transpose_a, transpose_b, accumulate;
+    float *activated;    // NULL, or where `activation` of the finished c goes, tile by tile, as c lies (or c itself)
+    int activation;      // of tk_unary's, one that levels.h has for tiles
 } tk_sgemm;
 
 /// Needs a CPU with AVX-512, and k > 0. `parallel`: over the pool's threads, else on the caller alone; the same bits either way.

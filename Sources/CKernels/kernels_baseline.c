@@ -11,5 +11,6 @@
 #include "templates/elementwise.inc"
 #include "templates/rows.inc"
 #include "templates/optimizers.inc"
+#include "templates/tiles.inc"
 #include "templates/table.inc"
 #include "templates/windows.inc"

@@ -39,6 +39,8 @@ typedef struct {
     void (*rms_norm_grad_row)(const float *x, const float *w, float rstd, const float *g, float *dx, float *dw, int64_t n);
     void (*sgd)(float *p, const float *g, float *buf, int64_t n, const tk_sgd_options *o);
     void (*adam)(float *p, const float *g, float *m, float *v, float *vmax, int64_t n, const tk_adam_options *o);
+    // y = op(x) for a ReLU, GELU or SiLU: [rows, columns], rows `ld` apart; y may be x
+    void (*activate_tile)(int op, const float *x, float *y, int64_t ld, int64_t rows, int64_t columns);
     void (*half_to_float)(int dtype, const uint16_t *x, float *y, int64_t n);
     void (*float_to_half)(int dtype, const float *x, uint16_t *y, int64_t n);
 } tk_level;

@@ -28,7 +28,7 @@ public final class FeedForward: Module, Layer {
 
     /// `dropout(project(gelu(expand(x))))`: `[..., model]` to the same shape.
     public func callAsFunction(_ x: Tensor) -> Tensor {
-        dropout(project(gelu(expand(x), approximate: approximation)))
+        dropout(project(expand(x, activation: approximation == .none ? .gelu : .geluTanh)))
     }
 }
 

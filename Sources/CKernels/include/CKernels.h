@@ -299,7 +299,11 @@ void tk_rmsprop(int dtype, void *p, const void *g, void *square_avg, void *grad_
 void tk_gemm(int dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
              int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,
              int64_t batch, bool accumulate, const void *bias);
-/// The same for bf16 operands, accumulated in float and rounded once; the result is bf16 or f32, the bias any float type. With
+/// out = f(x · weightᵀ + bias), the function (a ReLU, GELU or SiLU of tk_unary's) applied to each tile of the product as it is made. x
+/// [rows, inputs], weight [outputs, inputs], bias [outputs] or NULL, all dense floats; product, if not NULL, gets what f is applied to.
+void tk_activated_linear(int activation, int64_t rows, int64_t outputs, int64_t inputs, const float *x, const float *weight, const float *bias,
+                         float *product, float *out);
+/// `tk_gemm` for bf16 operands, accumulated in float and rounded once; the result is bf16 or f32, the bias any float type. With
 /// AVX512-BF16 subnormal numbers count as 0. gemm_bf16.c.
 void tk_gemm_bf16(int out_dtype, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                   int64_t a_stride, const void *b, int64_t ldb, int64_t b_stride, void *c, int64_t ldc, int64_t c_stride,

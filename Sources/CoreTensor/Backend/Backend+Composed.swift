@@ -18,6 +18,19 @@ extension Backend {
     /// False: step by step.
     public func decoderBlock(_ x: RawTensor, _ plan: DecoderBlockPlan, _ out: RawTensor) -> Bool { false }
 
+    /// The product, then its function.
+    public func activatedLinear(
+        _ x: RawTensor, _ weight: RawTensor, bias: RawTensor?, _ activation: UnaryKernel, product: RawTensor?, _ out: RawTensor
+    ) {
+        let outputs = weight.shape[0], inputs = weight.shape[1]
+        let plan = MatMulPlan(
+            transposeB: true, m: outputs == 0 ? 0 : out.count / outputs, n: outputs, k: inputs, lda: Swift.max(inputs, 1),
+            ldb: Swift.max(inputs, 1))
+        let made = product ?? RawTensor(out.layout, out.dtype, out.device)
+        matmul(x, weight, made, plan, bias: bias)
+        unary(activation, made, out)
+    }
+
     /// Step by step, each a primitive over all elements; outputs of smaller shape are summed last.
     public func fused(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape) {
         let device = outputs[0].device

@@ -122,6 +122,11 @@ public protocol Backend: AnyObject, Sendable {
     /// to each row; it does not go with accumulation. The types are float32, float64, int64, or bfloat16, where `out` and `bias` may be
     /// float32.
     func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?)
+    /// `out = f(x · weightᵀ + bias)` for a ReLU, GELU or SiLU: dense floats of one type, `x [rows, inputs]` in any shape with as many
+    /// elements, `weight [outputs, inputs]`, `bias [outputs]`; `product`, if wanted, gets what f is applied to. The default makes the product,
+    /// then goes over it.
+    func activatedLinear(
+        _ x: RawTensor, _ weight: RawTensor, bias: RawTensor?, _ activation: UnaryKernel, product: RawTensor?, _ out: RawTensor)
     /// `out = x · Wᵀ + bias` with a weight in few bits: rows `x [..., inputs]`, float32, bfloat16 or float16 like `out [..., outputs]`
     /// and `bias [outputs]`.
     func quantizedLinear(_ x: RawTensor, _ plan: QuantizedLinearPlan, bias: RawTensor?, _ out: RawTensor)

@@ -104,6 +104,26 @@ extension CPUBackend {
             Int64(plan.n), Int64(plan.strideC), Int64(plan.batch), plan.accumulate, bias?.pointer)
     }
 
+    /// Float32 by `tk_activated_linear`, tile by tile; other types by the product and a pass over it.
+    public func activatedLinear(
+        _ x: RawTensor, _ weight: RawTensor, bias: RawTensor?, _ activation: UnaryKernel, product: RawTensor?, _ out: RawTensor
+    ) {
+        let outputs = weight.shape[0], rows = outputs == 0 ? 0 : out.count / outputs
+        if out.dtype == .float32 {
+            tk_activated_linear(
+                activation.rawValue, Int64(rows), Int64(outputs), Int64(weight.shape[1]), floatPointer(x), floatPointer(weight),
+                bias.map(floatPointer), product.map(floatPointer), floatPointer(out))
+            return
+        }
+        let plan = MatMulPlan(
+            transposeB: true, m: rows, n: outputs, k: weight.shape[1], lda: Swift.max(weight.shape[1], 1),
+            ldb: Swift.max(weight.shape[1], 1))
+        matmul(x, weight, product ?? out, plan, bias: bias)
+        unary(activation, product ?? out, out)
+    }
+
+    private func floatPointer(_ x: RawTensor) -> UnsafeMutablePointer<Float> { x.pointer.assumingMemoryBound(to: Float.self) }
+
     // MARK: Random numbers
 
     /// By `tk_random_uniform`: 24 random bits for float32, 53 for float64, the same on every CPU.

@@ -11,6 +11,9 @@ extension RecordingBackend {
     func gatherRows(_ table: RawTensor, ids: RawTensor, _ out: RawTensor) { declines("gatherRows") }
     func scatterRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) { declines("scatterRows") }
     func setRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) { declines("setRows") }
+    func activatedLinear(
+        _ x: RawTensor, _ weight: RawTensor, bias: RawTensor?, _ activation: UnaryKernel, product: RawTensor?, _ out: RawTensor
+    ) { declines("activatedLinear") }
     func addRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) { declines("addRows") }
     func gather(_ x: RawTensor, index: RawTensor, _ out: RawTensor, sourceView: AxisView, n: Int) { declines("gather") }
     func scatterAdd(_ x: RawTensor, index: RawTensor, _ out: RawTensor, outputView: AxisView, n: Int) { declines("scatterAdd") }

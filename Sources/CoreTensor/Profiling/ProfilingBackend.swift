@@ -208,6 +208,14 @@ final class ProfilingBackend: Backend {
         }
     }
 
+    func activatedLinear(
+        _ x: RawTensor, _ weight: RawTensor, bias: RawTensor?, _ activation: UnaryKernel, product: RawTensor?, _ out: RawTensor
+    ) {
+        time("activatedLinear.\(activation)", [x, weight, bias, product, out], flops: 2 * Double(out.count * weight.shape[1])) {
+            timed.activatedLinear(x, weight, bias: bias, activation, product: product, out)
+        }
+    }
+
     func quantizedLinear(_ x: RawTensor, _ plan: QuantizedLinearPlan, bias: RawTensor?, _ out: RawTensor) {
         time("quantizedLinear", [x, bias, out], flops: 2 * Double(x.count * out.shape[out.shape.count - 1])) {
             timed.quantizedLinear(x, plan, bias: bias, out)

@@ -102,7 +102,7 @@ final class PendingRows: @unchecked Sendable {
 extension Tensor {
     /// The rows of a gradient that nobody has looked at yet.
     fileprivate var pendingRows: PendingRows? {
-        guard let pending = raw.storage.pending, !isBatched, tapeNode == nil, pending.isPending else { return nil }
+        guard !isBatched, tapeNode == nil, let pending = raw.storage.pending, pending.isPending else { return nil }
         return pending
     }
 
@@ -115,7 +115,7 @@ extension Tensor {
     /// Adds another gradient of the same shape: in place where no tape and no other tensor sees the storage, and only the rows
     /// of a large table that have one.
     public mutating func addGradient(_ other: consuming Tensor) {
-        if raw.storage.pending == nil && other.raw.storage.pending == nil {
+        if isBatched || other.isBatched || (raw.storage.pending == nil && other.raw.storage.pending == nil) {
             self += other
             return
         }
@@ -123,7 +123,7 @@ extension Tensor {
         case (let a?, let b?): self = Tensor(raw: PendingRows.sum(a, b))
         case (nil, let b?) where !isBatched && tapeNode == nil && dtype == other.dtype && raw.isContiguous:
             withMutableRaw { $0.backend.addRows($0, ids: b.ids, b.rows) }
-        case (_?, nil) where other.raw.storage.pending == nil:
+        case (_?, nil) where !other.isBatched && other.raw.storage.pending == nil:
             var sum = other
             sum.addGradient(self)
             self = sum

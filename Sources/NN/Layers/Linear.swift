@@ -45,4 +45,10 @@ public final class Linear: Module, Layer {
         }
         return LinearPlan(weight: .dense(weight), bias: bias)
     }
+
+    /// `f(x · weightᵀ + bias)`, the function in one pass with the product where that is possible.
+    public func callAsFunction(_ x: Tensor, activation: LinearActivation) -> Tensor {
+        if let replacement { return activation(replacement(x)) }
+        return linear(x, weight.value, bias?.value, activation: activation)
+    }
 }

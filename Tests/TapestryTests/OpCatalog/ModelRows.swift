@@ -33,6 +33,15 @@ extension OpCatalog {
                 }
             }, slack: 4, { linear($0[0], $0[1], $0[2]) }),
         OpRow(
+            "linear with GELU",
+            [[.real([2, 3]), .real([4, 3]), .real([4])], [.real([2, 5, 3]), .real([4, 3]), .real([4])]],
+            .arrays { a in
+                ReferenceArray(Array(a[0].shape.dropLast()) + [4]) { i in
+                    let x = (0..<3).reduce(a[2].values[i.last!]) { $0 + a[0][Array(i.dropLast()) + [$1]] * a[1][[i.last!, $1]] }
+                    return x * 0.5 * erfc(-x / 2.0.squareRoot())
+                }
+            }, slack: 4, { linear($0[0], $0[1], $0[2], activation: .gelu) }),
+        OpRow(
             "attention",
             [
                 [.real([1, 2, 3, 4]), .real([1, 2, 3, 4]), .real([1, 2, 3, 4])],
