@@ -2,7 +2,7 @@
 SWIFT ?= swift
 SOURCES = Sources Conformance Tests Examples Benchmarks Package.swift
 
-.PHONY: setup example test test-asan lint bench format docs clean
+.PHONY: setup example test test-asan lint bench format docs check-cuda clean
 
 setup:
 	@Scripts/setup.sh
@@ -36,6 +36,11 @@ format:
 
 docs: setup
 	$(SWIFT) package --allow-writing-to-directory DocC generate-documentation --target Tapestry --output-path DocC
+
+# The driver's declarations against NVIDIA's headers, and the committed PTX against its sources. Fetches NVIDIA's tools from PyPI.
+check-cuda:
+	Scripts/check-cuda-abi
+	Scripts/build-kernels --check
 
 clean:
 	rm -rf .build .build-asan .build-client DocC

@@ -21,6 +21,10 @@ let package = Package(
         .target(
             name: "CoreTensor",
             dependencies: ["CFFT", "CKernels", "COpenBLAS", .product(name: "ComplexModule", package: "swift-numerics")]),
+        // CUDA through the driver alone, opened at run time; the kernels' PTX is part of the library.
+        .target(
+            name: "CCUDA", exclude: ["kernels"], linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
+        .target(name: "CUDABackend", dependencies: ["CCUDA", "CoreTensor"]),
         .target(name: "Autograd", dependencies: ["CoreTensor"]),
         .target(name: "NN", dependencies: ["CoreTensor", "Autograd", "COpenBLAS"]),
         .target(name: "Optimizers", dependencies: ["CoreTensor", "Autograd", "NN"]),
@@ -29,7 +33,7 @@ let package = Package(
         .target(name: "Data", dependencies: ["CoreTensor", "NN", "Optimizers"]),
         .target(
             name: "Tapestry",
-            dependencies: ["CoreTensor", "Autograd", "NN", "Optimizers", "Transformers", "Quantization", "Data"]),
+            dependencies: ["CoreTensor", "CUDABackend", "Autograd", "NN", "Optimizers", "Transformers", "Quantization", "Data"]),
         .executableTarget(
             name: "MiniGPT",
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -52,8 +56,11 @@ let package = Package(
             dependencies: ["ConformanceSuite", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Conformance/Runner"),
         .target(name: "TestSupport", dependencies: ["Tapestry", "ConformanceSuite"], path: "Tests/TestSupport"),
+        // A CUDA driver that runs the kernels' own sources on the CPU.
+        .target(name: "CUDAEmulator", dependencies: ["CCUDA", "CKernels"], path: "Tests/CUDAEmulator"),
         .testTarget(
-            name: "TapestryTests", dependencies: ["Tapestry", "TestSupport", "ConformanceSuite", "CKernels"],
+            name: "TapestryTests",
+            dependencies: ["Tapestry", "TestSupport", "ConformanceSuite", "CKernels", "CCUDA", "CUDABackend", "CUDAEmulator"],
             path: "Tests/TapestryTests"),
     ]
 )

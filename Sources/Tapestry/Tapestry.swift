@@ -1,4 +1,5 @@
 @_exported import Autograd
+@_exported import CUDABackend
 @_exported import CoreTensor
 @_exported import Data
 @_exported import NN

@@ -181,9 +181,13 @@ void tk_fill(int dtype, void *dst, int64_t n, const void *value);
 void tk_arange(int dtype, void *dst, int64_t n, double start, double step);
 /// Rows of a [vocabulary, width] table: out[i, :] = table[ids[i], :]. Ids were checked by the caller.
 void tk_gather_rows(int dtype, const void *table, int64_t width, const int64_t *ids, int64_t count, void *out);
+/// out[ids[i], :] = rows[i, :]; each id once.
+void tk_set_rows(int dtype, void *out, int64_t width, const int64_t *ids, int64_t count, const void *rows);
 /// out [table_rows, width] = 0, then out[ids[i], :] += rows[i, :], in the order of i for each row (deterministic). Any numbers;
 /// f16 and bf16 add in float and round once.
 void tk_scatter_rows(int dtype, void *out, int64_t table_rows, int64_t width, const int64_t *ids, int64_t count, const void *rows);
+/// out[ids[i], :] += rows[i, :], in the order of i; the other rows are not touched.
+void tk_add_rows(int dtype, void *out, int64_t width, const int64_t *ids, int64_t count, const void *rows);
 /// out[o, j, i] = src[o, index[o, j, i], i]; src is [outer, src_n, inner], index and out [outer, n, inner].
 void tk_gather(int dtype, const void *src, int64_t outer, int64_t src_n, int64_t inner, const int64_t *index, int64_t n, void *out);
 /// dst[o, index[o, j, i], i] += src[o, j, i], in the order of j. Float and integer types.

@@ -59,6 +59,10 @@ public protocol Backend: AnyObject, Sendable {
     func gatherRows(_ table: RawTensor, ids: RawTensor, _ out: RawTensor)
     /// `out [rows, width]` = 0, then `out[ids[i], :] += rows[i, :]`, for each row in the order of `i`.
     func scatterRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor)
+    /// `out[ids[i], :] = rows[i, :]`: `out [rows, width]`, each id once.
+    func setRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor)
+    /// `out[ids[i], :] += rows[i, :]`, for each row in the order of `i`; the other rows stay. The default adds element by element.
+    func addRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor)
     /// `out[o, j, i] = x[o, index[o, j, i], i]`: `x` seen as `sourceView`, `index` and `out` as `[outer, n, inner]`.
     func gather(_ x: RawTensor, index: RawTensor, _ out: RawTensor, sourceView: AxisView, n: Int)
     /// `out[o, index[o, j, i], i] += x[o, j, i]`, in the order of `j`: `out` seen as `outputView`, `x` and `index` as

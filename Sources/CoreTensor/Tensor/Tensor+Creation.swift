@@ -95,8 +95,11 @@ extension Tensor {
     /// One-hot rows: `labels [...]` gives `[..., classes]`.
     public init(oneHot labels: Tensor, classes: Int, dtype: DType = .float32) {
         let ids = Tensor(raw: checkedIndices("oneHot", labels, limit: classes, what: "label"))
-        self = (ids.unsqueezed(-1) .== Tensor(arange: classes)).to(dtype)
+        self = (ids.unsqueezed(-1) .== Tensor(arange: classes, device: ids.device)).to(dtype)
     }
+
+    /// The tensor on another device: `x.to(.cuda(0))`.
+    public func to(_ device: Device) -> Tensor { to(device: device) }
 
     /// The tensor on another device.
     public func to(device: Device) -> Tensor {

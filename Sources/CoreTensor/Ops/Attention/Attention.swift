@@ -78,6 +78,7 @@ public func scaledDotProductAttention(
     for x in [query, key, value] where !x.dtype.isFloatingPoint || x.dtype != query.dtype {
         fail("attention", "needs [batch, heads, length, dim] floats of one type, not \(x.dtype) \(x.shape)")
     }
+    for x in [key, value] + (mask.map { [$0] } ?? []) { requireSameDevice("attention", query.physical, x.physical) }
     let q = query.shape, k = key.shape, v = value.shape
     if k[1] != v[1] || k[2] != v[2] || q[3] != k[3] || k[1] == 0 || (q[1] % k[1] != 0 && q[1] != 1) {
         fail("attention", "query \(q), key \(k) and value \(v) do not fit: [batch, heads, length, dim]")

@@ -77,8 +77,9 @@ public func angle(_ z: Tensor) -> Tensor {
         return which(atZero, atan2(im.detached(), re.detached()), atan2(im, which(atZero, 1, re)))
     }
     let x = z.asFloatingPoint("angle")
-    let flat = which(x .< 0, Tensor(Double.pi, dtype: x.dtype), Tensor(zeros: [], dtype: x.dtype))
-    return which(x.isNaN, x, flat) + (x.requiresGrad ? x * 0 : Tensor(zeros: [], dtype: x.dtype))
+    let flat = which(
+        x .< 0, Tensor(Double.pi, dtype: x.dtype, device: x.device), Tensor(zeros: [], dtype: x.dtype, device: x.device))
+    return which(x.isNaN, x, flat) + (x.requiresGrad ? x * 0 : Tensor(zeros: [], dtype: x.dtype, device: x.device))
 }
 
 final class ComplexAbsBackward: Node, @unchecked Sendable {

@@ -26,10 +26,12 @@ public func deformConv2d(
     // Where each tap reads, by axis: [batch · sets, taps, outHeight, outWidth].
     let shifts = offset.reshaped([batch * sets, taps, 2] + output)
     func coordinate(_ axis: Int) -> Tensor {
-        let steps = Tensor(arange: output[axis], dtype: x.dtype) * stride[axis] - padding[axis]
+        let steps =
+            Tensor(arange: 0, to: Double(output[axis]), by: 1, dtype: x.dtype, device: x.device) * stride[axis] - padding[axis]
         let reach = Tensor(
-            (0..<taps).map { (axis == 0 ? $0 / kernel[1] : $0 % kernel[1]) * dilation[axis] }, shape: [taps, 1, 1], dtype: x.dtype
-        )
+            (0..<taps).map { (axis == 0 ? $0 / kernel[1] : $0 % kernel[1]) * dilation[axis] }, shape: [taps, 1, 1],
+            dtype: x.dtype,
+            device: x.device)
         let place =
             shifts.narrowed(axis: 2, start: axis, length: 1).squeezed(2) + reach + (axis == 0 ? steps.unsqueezed(-1) : steps)
         return (place * 2 + 1) / Double(x.shape[2 + axis]) - 1

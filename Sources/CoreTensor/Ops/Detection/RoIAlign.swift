@@ -75,8 +75,8 @@ private func regionPooled(_ x: Tensor, _ axes: [RegionAxis], _ pooling: RoIPooli
     if samples.contains(0) { return Tensor(zeros: [x.shape[0]] + bins, dtype: x.dtype, device: x.device) }
     let (rows, columns) = (axes[0].neighbours, axes[1].neighbours)
     func part(_ row: [Int], _ column: [Int], _ rowWeight: [Double], _ columnWeight: [Double]) -> Tensor {
-        let taken = x.indexSelect(axis: 1, index: Tensor(row, shape: [row.count]))
-            .indexSelect(axis: 2, index: Tensor(column, shape: [column.count]))
+        let taken = x.indexSelect(axis: 1, index: Tensor(row, shape: [row.count], device: x.device))
+            .indexSelect(axis: 2, index: Tensor(column, shape: [column.count], device: x.device))
         return taken * Tensor(rowWeight, shape: [row.count, 1], dtype: x.dtype)
             * Tensor(columnWeight, shape: [column.count], dtype: x.dtype)
     }

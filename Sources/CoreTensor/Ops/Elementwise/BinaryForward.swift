@@ -31,8 +31,11 @@ func sharedDevice(_ operation: String, _ tensors: RawTensor...) -> Device {
     return tensors[0].device
 }
 
+@inline(__always)
 func requireSameDevice(_ operation: String, _ a: RawTensor, _ b: RawTensor) {
-    if a.storage.device != b.storage.device {
+    let device = a.storage.device, other = b.storage.device
+    // While a function is recorded, numbers from outside stand beside its tensors; the recording looks at them itself.
+    if device != other && device.kind != .recording && other.kind != .recording {
         fail(operation, "operands on \(a.device) and \(b.device); move one with to(device:)")
     }
 }

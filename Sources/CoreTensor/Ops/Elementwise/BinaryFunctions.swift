@@ -102,7 +102,7 @@ public func nextAfter(_ a: Tensor, _ b: Tensor) -> Tensor {
 public func heaviside(_ x: Tensor, _ valueAtZero: Tensor) -> Tensor {
     checkNoGrad("heaviside", x, valueAtZero)
     let (x, y) = promoted(x, valueAtZero)
-    let one = Tensor(1, dtype: x.dtype), zero = Tensor(0, dtype: x.dtype)
+    let one = Tensor(1, dtype: x.dtype, device: x.device), zero = Tensor(0, dtype: x.dtype, device: x.device)
     let result = which(x .> zero, one, which(x .== zero, y, zero))
     return x.dtype.isFloatingPoint ? which(x.isNaN, x, result) : result
 }
@@ -190,7 +190,7 @@ public func xlog1py(_ x: Tensor, _ y: Tensor) -> Tensor {
 /// x · 2^n; integers as `x` become float32.
 public func ldexp(_ x: Tensor, _ n: Tensor) -> Tensor {
     let x = x.dtype.isComplex ? x : x.asFloatingPoint("ldexp")
-    return x * pow(Tensor(2, dtype: x.dtype.real == .float64 ? .float64 : .float32), n)
+    return x * pow(Tensor(2, dtype: x.dtype.real == .float64 ? .float64 : .float32, device: x.device), n)
 }
 
 /// a + weight (b - a): linear interpolation, exact at both ends.

@@ -3,8 +3,8 @@
 extension Tensor {
     /// True where the sign bit is set: below 0, or -0.
     public var signBit: Tensor {
-        if dtype.isFloatingPoint { return copySign(Tensor(ones: [], dtype: dtype), detached()) .< 0 }
-        return dtype == .bool ? Tensor(zeros: shape, dtype: .bool) : detached() .< 0
+        if dtype.isFloatingPoint { return copySign(Tensor(ones: [], dtype: dtype, device: device), detached()) .< 0 }
+        return dtype == .bool ? Tensor(zeros: shape, dtype: .bool, device: device) : detached() .< 0
     }
 
     /// True where the imaginary part is 0; everywhere for real numbers.

@@ -57,12 +57,12 @@ public func softshrink(_ x: Tensor, lambda: Double = 0.5) -> Tensor {
 
 /// x, but 0 within [-λ, λ]. Elementwise.
 public func hardshrink(_ x: Tensor, lambda: Double = 0.5) -> Tensor {
-    which((x .>= -lambda) .& (x .<= lambda), Tensor(zeros: [], dtype: x.dtype), x)
+    which((x .>= -lambda) .& (x .<= lambda), Tensor(zeros: [], dtype: x.dtype, device: x.device), x)
 }
 
 /// x where it is above the threshold, `value` elsewhere. Elementwise.
 public func thresholded<S: TensorScalar>(_ x: Tensor, threshold: Double, value: S) -> Tensor {
-    which((x .> threshold) .| x.isNaN, x, Tensor(value, dtype: x.dtype))
+    which((x .> threshold) .| x.isNaN, x, Tensor(value, dtype: x.dtype, device: x.device))
 }
 
 /// e^-x / Σ e^-x along an axis.

@@ -123,7 +123,7 @@ public func entr(_ x: Tensor) -> Tensor {
     let safe = which(isPositive, x, 1)
     let outside = which(
         x .== 0, Tensor(zerosLike: x),
-        which(x.isNaN, x.detached(), Tensor(repeating: -Double.infinity, shape: x.shape, dtype: x.dtype)))
+        which(x.isNaN, x.detached(), Tensor(repeating: -Double.infinity, shape: x.shape, dtype: x.dtype, device: x.device)))
     return which(isPositive, -(safe * log(safe)), outside)
 }
 

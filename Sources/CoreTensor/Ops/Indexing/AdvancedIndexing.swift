@@ -44,7 +44,7 @@ private struct Places {
 
     /// One position on the merged axis for each element of the common shape.
     func flat(_ shape: Shape) -> Tensor {
-        var result = Tensor(zeros: self.shape, dtype: .int64)
+        var result = Tensor(zeros: self.shape, dtype: .int64, device: positions.first?.device ?? .cpu)
         for (axis, index) in zip(axes, positions) { result = result * shape[axis] + index }
         return result
     }

@@ -93,7 +93,8 @@ public func embeddingBag(
         }
     }
     let width = table.shape[1]
-    let places = Tensor(kept, shape: [kept.count]), chosen = ids.flattened().indexSelect(axis: 0, index: places)
+    let places = Tensor(kept, shape: [kept.count], device: ids.device),
+        chosen = ids.flattened().indexSelect(axis: 0, index: places)
     var rows = embedding(chosen, table, maxNorm: maxNorm, normType: normType, scaleGradByFrequency: scaleGradByFrequency)
     if let weights { rows = rows * weights.flattened().indexSelect(axis: 0, index: places).to(rows.dtype).unsqueezed(1) }
     if mode == .max {
@@ -106,7 +107,7 @@ public func embeddingBag(
         return parts.isEmpty ? Tensor(zeros: [0, width], dtype: table.dtype, device: table.device) : stack(parts)
     }
     let sums = Tensor(zeros: [starts.count, width], dtype: table.dtype, device: table.device)
-        .indexAdded(axis: 0, index: Tensor(bags, shape: [bags.count]), source: rows)
+        .indexAdded(axis: 0, index: Tensor(bags, shape: [bags.count], device: rows.device), source: rows)
     if mode == .sum { return sums }
     return sums / Tensor(sizes.map { Double(Swift.max($0, 1)) }, shape: [sizes.count, 1], dtype: table.dtype)
 }

@@ -25,11 +25,25 @@ final class EmbeddingBackward: Node, @unchecked Sendable {
     }
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let ids = saved(0)
+        if !g.isBatched && !ids.isBatched && !g.requiresGrad && PendingRows.suits(table: table, ids: ids.count, g.dtype, g.device)
+        {
+            let rows = g.raw.contiguous(), places = ids.raw.contiguous()
+            return Tensor(raw: PendingRows.table(table, ids: places, rows: rows, excluding: paddingIndex))
+        }
         var result = scatterRows(g, ids, table)
         if let paddingIndex {
             result = result.replacing([.at(paddingIndex)], with: Tensor(zeros: [], dtype: g.dtype, device: g.device))
         }
         return result
+    }
+
+    // The table of a tied output head has a dense gradient already: the few rows are added there. (16-bit ones are rounded once, by the
+    // rule.)
+    override func vjp(_ g: RawTensor, input: Int, addedTo sum: RawTensor) -> Bool {
+        let ids = savedRaw(0)
+        if paddingIndex != nil || ids.count >= table[0] || g.dtype.byteCount < 4 { return false }
+        sum.backend.addRows(sum, ids: ids.contiguous(), g.contiguous())
+        return true
     }
 }
 
@@ -45,7 +59,7 @@ func scatterRows(_ rows: Tensor, _ ids: Tensor, _ table: Shape) -> Tensor {
         return liftedTogether([rows, ids]) { plain, hidden in
             let sizes = Array(plain[0].shape[..<hidden])
             let flat = plain[1].reshaped([examples, -1])
-            let shifted = flat + (Tensor(arange: examples) * table[0]).unsqueezed(1)
+            let shifted = flat + (Tensor(arange: examples, device: flat.device) * table[0]).unsqueezed(1)
             return scatterRows(
                 plain[0].reshaped([examples * flat.shape[1], table[1]]), shifted.flattened(), [examples * table[0], table[1]]
             )
@@ -72,15 +86,16 @@ public func embedding(_ ids: Tensor, _ table: Tensor, paddingIndex: Int? = nil) 
             let examples = sizes.reduce(1, *)
             _ = checkedIndices("embedding", plain[0], limit: rows, what: "token id")
             let flat = plain[0].to(.int64).reshaped([examples, ids.count])
-            let shifted = flat + (Tensor(arange: examples) * rows).unsqueezed(1)
+            let shifted = flat + (Tensor(arange: examples, device: flat.device) * rows).unsqueezed(1)
             var all = plain[1]
             if let paddingIndex {  // no gradient for that row
-                let keep = Tensor(oneHot: Tensor(paddingIndex), classes: rows, dtype: .bool).unsqueezed(-1)
+                let keep = Tensor(oneHot: Tensor(paddingIndex, device: table.device), classes: rows, dtype: .bool).unsqueezed(-1)
                 all = which(keep, all.detached(), all)
             }
             return embedding(shifted, all.reshaped([examples * rows, width])).reshaped(sizes + ids.shape + [width])
         }
     }
+    requireSameDevice("embedding", table.raw, ids.raw)
     let index = checkedIndices("embedding", ids, limit: table.shape[0], what: "token id")
     let out = RawTensor(shape: ids.shape + [table.shape[1]], table.dtype, table.device)
     out.backend.gatherRows(table.raw.contiguous(), ids: index, out)
@@ -152,6 +167,7 @@ extension Tensor {
         if source.isBatched || index.isBatched {
             return liftedTogether([source, index]) { plain, hidden in plain[0].gathered(axis: axis + hidden, index: plain[1]) }
         }
+        requireSameDevice("gather", source.raw, index.raw)
         let checked = checkedIndices("gather", index, limit: shape[axis], what: "index")
         let x = source.raw.contiguous()
         let out = RawTensor(shape: index.shape, dtype, device)

@@ -29,7 +29,10 @@ extension Tensor {
             fail("scattered", "a source of shape \(source.shape) at tuples \(index.shape) of \(shape); needs \(expected)")
         }
         let n = index.count / Swift.max(k, 1), width = rest.reduce(1, *)
-        let rows = k == 0 ? Tensor(zeros: [expected.dropLast(rest.count).reduce(1, *)], dtype: .int64) : flatTuples(index, k)
+        let rows =
+            k == 0
+            ? Tensor(zeros: [expected.dropLast(rest.count).reduce(1, *)], dtype: .int64, device: index.device)
+            : flatTuples(index, k)
         let places = rows.reshaped([-1, 1]).expanded(to: [k == 0 ? rows.count : n, width]).contiguous()
         let flat = reshaped([shape[..<k].reduce(1, *), width]), updates = source.reshaped(places.shape)
         let written =
@@ -58,7 +61,7 @@ extension Tensor {
     /// The tuples as row-major positions of the first `k` axes.
     private func flatTuples(_ index: Tensor, _ k: Int) -> Tensor {
         let tuples = index.to(.int64).reshaped([-1, k])
-        var flat = Tensor(zeros: [tuples.shape[0]], dtype: .int64)
+        var flat = Tensor(zeros: [tuples.shape[0]], dtype: .int64, device: tuples.device)
         for axis in 0..<k {
             let size = shape[axis], place = tuples.narrowed(axis: 1, start: axis, length: 1).squeezed(1)
             let inside = which(place .< 0, place + size, place)

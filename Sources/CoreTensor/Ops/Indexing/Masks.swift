@@ -5,12 +5,13 @@ extension Tensor {
     public func nonzero() -> Tensor {
         let flags = detached().to(.bool).raw.contiguous()
         let flat = Tensor(raw: flags.backend.nonzero(flags))
-        if rank == 0 { return Tensor(zeros: [flat.count, 0], dtype: .int64) }
+        if rank == 0 { return Tensor(zeros: [flat.count, 0], dtype: .int64, device: flat.device) }
         var rest = flat
         var columns: [Tensor] = []
         for size in shape.reversed() {
-            columns.append(remainder(rest, Tensor(Swift.max(size, 1))))
-            rest = floorDivide(rest, Tensor(Swift.max(size, 1)))
+            let length = Tensor(Swift.max(size, 1), device: flat.device)
+            columns.append(remainder(rest, length))
+            rest = floorDivide(rest, length)
         }
         return stack(columns.reversed(), axis: 1)
     }

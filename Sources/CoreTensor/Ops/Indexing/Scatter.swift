@@ -34,6 +34,7 @@ extension Tensor {
         if index.rank != rank || source.rank != rank {
             fail(name, "index \(index.shape) and source \(source.shape) need the rank of \(shape)")
         }
+        for other in [index, source] { requireSameDevice(name, physical, other.physical) }
         if source.dtype != dtype { fail(name, "a source of \(source.dtype) for \(dtype); convert with to(.\(dtype))") }
         var part = self, given = source
         var region: [TensorIndex] = []
@@ -121,7 +122,7 @@ extension Tensor {
             case .max: neutral = dtype.lowest
             case .min: neutral = dtype.highest
             }
-            base = which(arrivals() .> 0, neutral, self)
+            base = which(arrivals() .> 0, neutral.to(device: device), self)
         }
         switch reduction {
         case .sum: return base.scatterAdded(axis: axis, index: index, source: source)

@@ -88,6 +88,7 @@ func channelNorm(
         }
         return (all[0], all[1], all[2])
     }
+    for case let other? in [weight, bias, fixed?.mean, fixed?.variance] { requireSameDevice("normalization", x.raw, other.raw) }
     let dense = x.raw.contiguous()
     let out = RawTensor(dense.layout, x.dtype, x.device)
     let mean = fixed?.mean.raw.contiguous() ?? RawTensor(shape: [plan.sets], x.dtype, x.device)

@@ -45,6 +45,7 @@ public func crossEntropyRows(
             ).reshaped(plain[1].shape)
         }
     }
+    requireSameDevice("crossEntropy", logits.raw, labels.raw)
     let ids = labels.detached().to(.int64)
     // Ignored labels pass the range check as class 0.
     _ = checkedIndices(

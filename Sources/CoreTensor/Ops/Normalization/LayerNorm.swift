@@ -101,6 +101,7 @@ func checkNormalized(_ operation: String, _ x: Tensor, _ parameters: Tensor?...)
     if !x.dtype.isFloatingPoint || x.rank == 0 {
         fail(operation, "needs floats with at least one axis, not \(x.dtype) \(x.shape)")
     }
+    for case let parameter? in parameters { requireSameDevice(operation, x.physical, parameter.physical) }
     for case let parameter? in parameters where parameter.shape != [x.shape.last!] || parameter.dtype != x.dtype {
         fail(
             operation,

@@ -50,7 +50,7 @@ extension LogCumulativeSumExpBackward {
     fileprivate func byMatrix(_ g: Tensor, _ x: Tensor, _ y: Tensor) -> Tensor {
         let xs = x.movedAxis(from: axis, to: -1), ys = y.movedAxis(from: axis, to: -1), gs = g.movedAxis(from: axis, to: -1)
         let n = xs.shape.last!
-        let keep = Tensor(ones: [n, n], dtype: .bool).tril()  // [j, i]
+        let keep = Tensor(ones: [n, n], dtype: .bool, device: g.device).tril()  // [j, i]
         let slopes = which(keep, exp(which(keep, xs.unsqueezed(-2) - ys.unsqueezed(-1), 0)), 0)
         return (conj(slopes) * gs.unsqueezed(-1)).sum(-2).movedAxis(from: -1, to: axis)
     }
@@ -126,7 +126,7 @@ extension Tensor {
 
     private func runningExtremum(_ name: String, _ op: ScanKernel, _ axis: Int) -> ValuesAndIndices {
         let axis = resolveAxis(name, axis, rank: rank)
-        if rank == 0 { return ValuesAndIndices(values: self, indices: Tensor(zeros: [], dtype: .int64)) }
+        if rank == 0 { return ValuesAndIndices(values: self, indices: Tensor(zeros: [], dtype: .int64, device: device)) }
         if isBatched {
             let both = liftedAll { x, hidden in
                 let r = x.runningExtremum(name, op, axis + hidden)

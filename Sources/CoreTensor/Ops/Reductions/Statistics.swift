@@ -60,12 +60,15 @@ extension Tensor {
 
     /// The integral along an axis by the trapezoidal rule.
     public func trapezoid(at x: Tensor? = nil, spacing: Double = 1, axis: Int = -1) -> Tensor {
-        trapezoids("trapezoid", x, Tensor(spacing, dtype: dtype.isDifferentiable ? dtype : .float32), axis).sum(Axes([axis]))
+        trapezoids("trapezoid", x, Tensor(spacing, dtype: dtype.isDifferentiable ? dtype : .float32, device: device), axis).sum(
+            Axes([axis]))
     }
 
     /// The running integral along an axis by the trapezoidal rule; one element less than the axis.
     public func cumulativeTrapezoid(at x: Tensor? = nil, spacing: Double = 1, axis: Int = -1) -> Tensor {
-        trapezoids("cumulativeTrapezoid", x, Tensor(spacing, dtype: dtype.isDifferentiable ? dtype : .float32), axis).cumsum(
+        trapezoids(
+            "cumulativeTrapezoid", x, Tensor(spacing, dtype: dtype.isDifferentiable ? dtype : .float32, device: device), axis
+        ).cumsum(
             axis: axis)
     }
 
@@ -81,7 +84,8 @@ extension Tensor {
         let ones = [Int](repeating: 1, count: rank - 1 - axis)
         let real = dtype.isDifferentiable ? dtype : DType.float32
         let steps =
-            (coordinates.map { $0.to(real).differences(axis: 0) } ?? Tensor(repeating: spacing, shape: [n - 1], dtype: real))
+            (coordinates.map { $0.to(real).differences(axis: 0) }
+                ?? Tensor(repeating: spacing, shape: [n - 1], dtype: real, device: device))
         func h(_ start: Int, _ length: Int) -> Tensor {
             steps.narrowed(axis: 0, start: start, length: length).reshaped([length] + ones)
         }
@@ -120,7 +124,7 @@ extension Tensor {
         if let counts { w = counts.to(real.dtype.real) }
         if let weights { w = w.map { $0 * weights.to(real.dtype.real) } ?? weights.to(real.dtype.real) }
         let n = Double(x.shape[1])
-        let total = w?.sum() ?? Tensor(n, dtype: real.dtype.real)
+        let total = w?.sum() ?? Tensor(n, dtype: real.dtype.real, device: real.device)
         let mean = (w.map { (real * $0).sum(1, keepDims: true) } ?? real.sum(1, keepDims: true)) / total
         let centred = real - mean
         var divisor = total - correction

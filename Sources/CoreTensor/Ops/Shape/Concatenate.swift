@@ -22,6 +22,7 @@ public func concatenate(_ tensors: [Tensor], axis: Int = 0) -> Tensor {
     if tensors.contains(where: \.isBatched) {
         return liftedTogether(tensors) { plain, hidden in concatenate(plain, axis: axis + hidden) }
     }
+    for part in tensors { requireSameDevice("concatenate", first.raw, part.raw) }
     let parts = tensors.map { $0.to(dtype) }
     var shape = first.shape
     shape[axis] = 0

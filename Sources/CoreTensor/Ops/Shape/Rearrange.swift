@@ -87,7 +87,8 @@ extension Tensor {
             )
         }
         let index = list.enumerated().flatMap { [Int](repeating: $0.offset, count: $0.element) }
-        return (rank == 0 ? reshaped([1]) : self).indexSelect(axis: place, index: Tensor(index, shape: [index.count]))
+        return (rank == 0 ? reshaped([1]) : self).indexSelect(
+            axis: place, index: Tensor(index, shape: [index.count], device: device))
     }
 
     /// Windows of `size` elements along an axis, one every `step`: the axis becomes their number, and a last axis `[size]` comes on.
@@ -98,7 +99,7 @@ extension Tensor {
             fail("windows", "windows of \(size) elements, step \(step), along axis \(place) of \(shape)")
         }
         let n = (x.shape[place] - size) / step + 1
-        let starts = (Tensor(arange: n) * step).unsqueezed(1) + Tensor(arange: size)
+        let starts = (Tensor(arange: n, device: device) * step).unsqueezed(1) + Tensor(arange: size, device: device)
         let taken = x.indexSelect(axis: place, index: starts.flattened())
         let result = taken.unflattened(place, into: [n, size]).movedAxis(from: place + 1, to: -1)
         return rank == 0 ? result.squeezed(0) : result
@@ -137,7 +138,7 @@ public func cartesianProduct(_ tensors: [Tensor]) -> Tensor {
 /// All combinations of `r` elements of a vector in order, `[combinations, r]`.
 public func combinations(_ x: Tensor, _ r: Int = 2, withReplacement: Bool = false) -> Tensor {
     if x.rank != 1 || r < 0 { fail("combinations", "\(r) elements of a tensor of shape \(x.shape); needs a vector") }
-    if r == 0 { return Tensor(zeros: [0], dtype: x.dtype) }
+    if r == 0 { return Tensor(zeros: [0], dtype: x.dtype, device: x.device) }
     var rows: [[Int]] = [[]]
     for _ in 0..<r {
         rows = rows.flatMap { row -> [[Int]] in
@@ -160,8 +161,8 @@ public func blockDiagonal(_ tensors: [Tensor]) -> Tensor {
     var before = 0
     let rows = blocks.map { block -> Tensor in
         defer { before += block.shape[1] }
-        let left = Tensor(zeros: [block.shape[0], before], dtype: dtype)
-        let right = Tensor(zeros: [block.shape[0], width - before - block.shape[1]], dtype: dtype)
+        let left = Tensor(zeros: [block.shape[0], before], dtype: dtype, device: block.device)
+        let right = Tensor(zeros: [block.shape[0], width - before - block.shape[1]], dtype: dtype, device: block.device)
         return concatenate([left, block.to(dtype), right], axis: 1)
     }
     return rows.isEmpty ? Tensor(zeros: [1, 0]) : concatenate(rows)

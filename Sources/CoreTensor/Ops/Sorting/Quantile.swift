@@ -73,7 +73,7 @@ extension Tensor {
         if !isRecording([self]) { return value }
         let same = which(value.isNaN, detached().isNaN, detached() .== value).to(dtype)
         // The value of the tape: each of the equals with its share.
-        let share = which(same .!= 0, self, Tensor(zeros: [], dtype: dtype)) * (same / same.sum())
+        let share = which(same .!= 0, self, Tensor(zeros: [], dtype: dtype, device: device)) * (same / same.sum())
         return share.sum()
     }
 
@@ -89,7 +89,7 @@ extension Tensor {
 
     private func median(_ name: String, axis: Int, keepDims: Bool, ignoringNaN: Bool) -> ValuesAndIndices {
         let axis = resolveAxis(name, axis, rank: rank)
-        if rank == 0 { return ValuesAndIndices(values: self, indices: Tensor(zeros: [], dtype: .int64)) }
+        if rank == 0 { return ValuesAndIndices(values: self, indices: Tensor(zeros: [], dtype: .int64, device: device)) }
         let n = shape[axis]
         if n == 0 { fail(name, "no elements along axis \(axis) of \(shape)") }
         let order = argsort(axis: axis)
@@ -109,15 +109,15 @@ extension Tensor {
     /// The most frequent element along an axis (the smallest of equals), and where it occurs last.
     public func mode(axis: Int = -1, keepDims: Bool = false) -> ValuesAndIndices {
         let axis = resolveAxis("mode", axis, rank: rank)
-        if rank == 0 { return ValuesAndIndices(values: self, indices: Tensor(zeros: [], dtype: .int64)) }
+        if rank == 0 { return ValuesAndIndices(values: self, indices: Tensor(zeros: [], dtype: .int64, device: device)) }
         let n = shape[axis]
         if n == 0 { fail("mode", "no elements along axis \(axis) of \(shape)") }
         let (values, order) = { ($0.values, $0.indices) }(detached().sorted(axis: axis))
         // Length of the run of equals that ends at each place.
-        let places = Tensor(arange: n).reshaped([n] + [Int](repeating: 1, count: rank - 1 - axis))
+        let places = Tensor(arange: n, device: device).reshaped([n] + [Int](repeating: 1, count: rank - 1 - axis))
         let before = values.rolled(1, axis: axis)
         let starts = (values .!= before) .| (places .== 0)
-        let begin = which(starts, places, Tensor(zeros: [], dtype: .int64)).cummax(axis: axis).values
+        let begin = which(starts, places, Tensor(zeros: [], dtype: .int64, device: device)).cummax(axis: axis).values
         let end = (places - begin).argmax(axis: axis, keepDims: true)
         return picked(axis, order.gathered(axis: axis, index: end), keepDims)
     }

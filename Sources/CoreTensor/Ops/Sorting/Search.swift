@@ -47,8 +47,9 @@ extension Tensor {
         if rank != 1 || !dtype.isInteger { fail("bincount", "needs a vector of integers, not \(dtype) \(shape)") }
         if let weights, weights.shape != shape { fail("bincount", "weights of shape \(weights.shape) for \(shape)") }
         let length = Swift.max(minimumLength, count == 0 ? 0 : self.max().item(Int.self) + 1)
-        let values = weights.map { $0.dtype == .float32 ? $0 : $0.to(.float64) } ?? Tensor(ones: shape, dtype: .int64)
-        if count == 0 { return Tensor(zeros: [length], dtype: values.dtype) }
+        let values =
+            weights.map { $0.dtype == .float32 ? $0 : $0.to(.float64) } ?? Tensor(ones: shape, dtype: .int64, device: device)
+        if count == 0 { return Tensor(zeros: [length], dtype: values.dtype, device: device) }
         _ = checkedIndices("bincount", self, limit: length, what: "value")
         return scatterAdd(values.detached(), axis: 0, index: to(.int64), into: [length])
     }
@@ -80,13 +81,13 @@ extension Tensor {
         }
         if !low.isFinite || !high.isFinite { fail("histogram", "a range from \(low) to \(high)") }
         if low == high { (low, high) = (low - (range == nil || low == 0 ? 0.5 : 1), high + (range == nil || low == 0 ? 0.5 : 1)) }
-        let edges = Tensor(linspace: low, to: high, count: bins + 1, dtype: x.dtype)
+        let edges = Tensor(linspace: low, to: high, count: bins + 1, dtype: x.dtype).to(device: x.device)
         // By division, as all equal bins are counted: the edges' rounding must not move an element.
         let flat = x.flattened().to(.float64)
         let inside = (flat .>= low) .& (flat .<= high)
         let bin = ((flat - low) / (high - low) * Double(bins)).replacingNonFinite().to(.int64).clamped(
             min: 0, max: Double(bins - 1))
-        let ones = weights.map { $0.to(x.dtype).flattened() } ?? Tensor(ones: [x.count], dtype: x.dtype)
+        let ones = weights.map { $0.to(x.dtype).flattened() } ?? Tensor(ones: [x.count], dtype: x.dtype, device: x.device)
         let counts = scatterAdd(ones * inside.to(x.dtype), axis: 0, index: bin, into: [bins])
         return (density ? counts / (counts.sum() * ((high - low) / Double(bins))) : counts, edges)
     }

@@ -2,7 +2,7 @@ extension Tensor {
     /// The places of the elements in ascending (or descending) order along an axis, `int64`; stable. NaN counts as largest.
     public func argsort(axis: Int = -1, descending: Bool = false) -> Tensor {
         let axis = resolveAxis("argsort", axis, rank: rank)
-        if rank == 0 { return Tensor(zeros: [], dtype: .int64) }
+        if rank == 0 { return Tensor(zeros: [], dtype: .int64, device: device) }
         if isBatched { return detached().lifted { x, hidden in x.argsort(axis: axis + hidden, descending: descending) } }
         if dtype.isComplex || dtype.isStorageOnly { fail("sort", "\(dtype) numbers have no order") }
         let positions = RawTensor(shape: shape, .int64, device)
@@ -49,7 +49,7 @@ extension Tensor {
         let axis = resolveAxis("kthValue", axis, rank: rank)
         if rank == 0 {
             if k != 1 { fail("kthValue", "the \(k)-th of one element") }
-            return ValuesAndIndices(values: self, indices: Tensor(zeros: [], dtype: .int64))
+            return ValuesAndIndices(values: self, indices: Tensor(zeros: [], dtype: .int64, device: device))
         }
         if k < 1 || k > shape[axis] {
             fail("kthValue", "the \(k)-th of the \(shape[axis]) elements along axis \(axis) of \(shape)")

@@ -22,7 +22,7 @@ extension Tensor {
     /// Runs of equal elements (or slices along an axis) reduced to one each, in the order they come.
     public func uniqueConsecutive(axis: Int? = nil) -> UniqueResult {
         let rows = slices("uniqueConsecutive", axis)
-        return grouped(rows, order: Tensor(arange: rows.shape[0]), axis)
+        return grouped(rows, order: Tensor(arange: rows.shape[0], device: rows.device), axis)
     }
 
     /// The slices along an axis (or the elements) as rows of a matrix.
@@ -39,16 +39,17 @@ extension Tensor {
     private func grouped(_ rows: Tensor, order: Tensor, _ axis: Int?) -> UniqueResult {
         let n = rows.shape[0]
         let sorted = embedding(order, rows)
-        var starts = Tensor(ones: [n], dtype: .bool)
+        var starts = Tensor(ones: [n], dtype: .bool, device: rows.device)
         if n > 1 {
             let changed =
                 (sorted.narrowed(axis: 0, start: 1, length: n - 1) .!= sorted.narrowed(axis: 0, start: 0, length: n - 1)).any(1)
-            starts = concatenate([Tensor(ones: [1], dtype: .bool), changed])
+            starts = concatenate([Tensor(ones: [1], dtype: .bool, device: rows.device), changed])
         }
         let group = starts.to(.int64).cumsum(axis: 0) - 1
         let firsts = Tensor(raw: starts.raw.backend.nonzero(starts.raw.contiguous()))
-        let counts = scatterAdd(Tensor(ones: [n], dtype: .int64), axis: 0, index: group, into: [firsts.count])
-        var inverse = Tensor(zeros: [n], dtype: .int64)
+        let counts = scatterAdd(
+            Tensor(ones: [n], dtype: .int64, device: rows.device), axis: 0, index: group, into: [firsts.count])
+        var inverse = Tensor(zeros: [n], dtype: .int64, device: rows.device)
         if n > 0 { inverse = inverse.scattered(axis: 0, index: order, source: group) }
         let kept = embedding(firsts, sorted)
         guard let axis, rank > 0 else {

@@ -1,0 +1,220 @@
+import CCUDA
+import CoreTensor
+
+/// One device: its context, its stream, its memory and the kernels loaded into it.
+final class CUDAContext: @unchecked Sendable {
+    let driver: CUDADriver
+    let index: Int
+    let name: String
+    /// Ten times the major number and the minor.
+    let capability: Int
+    let multiprocessors: Int
+    let totalMemory: Int
+    let allocator: CUDAAllocator
+    private let handle: tk_cu_context
+    private let stream: tk_cu_stream
+    private let lock = Lock()
+    private var modules: [tk_cu_module]?
+    private var functions: [KernelName: tk_cu_function] = [:]
+
+    init(_ driver: CUDADriver, index: Int) throws(CUDAError) {
+        func check(_ result: tk_cu_result, _ call: String) throws(CUDAError) {
+            if result != Int32(TK_CU_SUCCESS) { throw .driverFailed("\(call) fails: \(driver.describe(result))") }
+        }
+        let functions = driver.functions
+        var device: tk_cu_device = 0
+        try check(functions.device(&device, Int32(index)), "cuDeviceGet")
+        func attribute(_ which: Int) -> Int {
+            var value: Int32 = 0
+            _ = functions.device_attribute(&value, Int32(which), device)
+            return Int(value)
+        }
+        var title = [CChar](repeating: 0, count: 256)
+        _ = functions.device_name(&title, 256, device)
+        name = String(decoding: title.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        capability = 10 * attribute(TK_CU_CAPABILITY_MAJOR) + attribute(TK_CU_CAPABILITY_MINOR)
+        if capability < 75 { throw .noDevice("cuda:\(index) (\(name)) is sm_\(capability); sm_75 is needed") }
+        multiprocessors = max(1, attribute(TK_CU_MULTIPROCESSORS))
+        var bytes = 0
+        _ = functions.device_memory(&bytes, device)
+        totalMemory = bytes
+        var context: tk_cu_context?
+        try check(functions.retain_context(&context, device), "cuDevicePrimaryCtxRetain")
+        try check(functions.set_context(context), "cuCtxSetCurrent")
+        var stream: tk_cu_stream?
+        try check(functions.create_stream(&stream, UInt32(TK_CU_STREAM_NON_BLOCKING)), "cuStreamCreate")
+        guard let context, let stream else { throw .driverFailed("the driver gave no context") }
+        handle = context
+        self.stream = stream
+        self.driver = driver
+        self.index = index
+        allocator = CUDAAllocator(driver, context, device: index, total: bytes)
+    }
+
+    var summary: String { "\(name), sm_\(capability), \(multiprocessors) multiprocessors, \(totalMemory / 1_048_576) MB" }
+
+    /// Makes the context this thread's: tasks change threads.
+    private func enter() { _ = driver.functions.set_context(handle) }
+
+    /// Ends the operation that met an error: by the scope around it, or with the program.
+    private func report(_ error: CUDAError, _ operation: String) {
+        if !ErrorScope.keep(error) { fail(operation, "\(error)") }
+    }
+
+    private func check(_ result: tk_cu_result, _ call: String) {
+        if result != Int32(TK_CU_SUCCESS) { report(.driverFailed("\(call) fails: \(driver.describe(result))"), "cuda") }
+    }
+
+    // MARK: Copies
+
+    func copyToDevice(_ to: UInt64, _ from: UnsafeRawPointer, _ bytes: Int) {
+        if bytes == 0 || ErrorScope.hasFailed { return }
+        enter()
+        check(driver.functions.copy_to_device(to, from, bytes, stream), "copying \(bytes) bytes to the device")
+    }
+
+    /// Returns when the bytes are there.
+    func copyToHost(_ to: UnsafeMutableRawPointer, _ from: UInt64, _ bytes: Int) {
+        if bytes == 0 { return }
+        if ErrorScope.hasFailed {
+            to.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+            return
+        }
+        enter()
+        check(driver.functions.copy_to_host(to, from, bytes, stream), "copying \(bytes) bytes to the host")
+        synchronize()
+    }
+
+    func copyOnDevice(_ to: UInt64, _ from: UInt64, _ bytes: Int) {
+        if bytes == 0 || ErrorScope.hasFailed { return }
+        enter()
+        check(driver.functions.copy_on_device(to, from, bytes, stream), "copying \(bytes) bytes on the device")
+    }
+
+    func setBytes(_ to: UInt64, _ value: UInt8, _ bytes: Int) {
+        if bytes == 0 || ErrorScope.hasFailed { return }
+        enter()
+        check(driver.functions.set_bytes(to, value, bytes, stream), "setting \(bytes) bytes")
+    }
+
+    func synchronize() {
+        enter()
+        check(driver.functions.synchronize_stream(stream), "waiting for the device")
+    }
+
+    // MARK: Memory
+
+    /// Memory, or, in a scope that collects errors, an address that nothing uses.
+    func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+        if !ErrorScope.hasFailed {
+            do throws(CUDAError) { return UnsafeMutableRawPointer(bitPattern: UInt(try allocator.allocate(bytes)))! } catch {
+                report(error, "allocate")
+            }
+        }
+        return CUDAAllocator.nowhere
+    }
+
+    // MARK: Kernels
+
+    /// The most specific kernel of a name for this device.
+    private func function(_ kernel: KernelName) throws(CUDAError) -> tk_cu_function {
+        try lock.withLock { () throws(CUDAError) -> tk_cu_function in
+            if let known = functions[kernel] { return known }
+            let modules = try loadedModules()
+            for module in modules {
+                var found: tk_cu_function?
+                if driver.functions.function(&found, module, kernel.description) == Int32(TK_CU_SUCCESS), let found {
+                    functions[kernel] = found
+                    return found
+                }
+            }
+            throw .driverFailed("no kernel \(kernel) for sm_\(capability)")
+        }
+    }
+
+    /// The images that the device can run, the most specific first, translated by the driver.
+    private func loadedModules() throws(CUDAError) -> [tk_cu_module] {
+        if let modules { return modules }
+        var loaded: [tk_cu_module] = []
+        for place in (0..<tk_cuda_image_count()).reversed() {
+            let image = tk_cuda_image_at(place)
+            if capability < image.minimum || (image.exact != 0 && capability != image.exact) { continue }
+            var module: tk_cu_module?
+            var log = [CChar](repeating: 0, count: 8192)
+            let result = log.withUnsafeMutableBufferPointer { log in
+                var options: [Int32] = [Int32(TK_CU_JIT_ERROR_LOG), Int32(TK_CU_JIT_ERROR_LOG_BYTES)]
+                var values: [UnsafeMutableRawPointer?] = [
+                    UnsafeMutableRawPointer(log.baseAddress), UnsafeMutableRawPointer(bitPattern: log.count),
+                ]
+                return driver.functions.load_module(&module, image.text, 2, &options, &values)
+            }
+            guard result == Int32(TK_CU_SUCCESS), let module else {
+                let text = String(decoding: log.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+                throw .kernelsRefused(
+                    "the driver (CUDA \(driver.cudaVersion / 1000).\(driver.cudaVersion % 1000 / 10)) does not take the kernels "
+                        + "\(String(cString: image.name)): \(driver.describe(result)) \(text)")
+            }
+            loaded.append(module)
+        }
+        modules = loaded
+        return loaded
+    }
+
+    /// Starts a kernel. Arguments lie in memory as the kernel declares them: addresses as `UInt64`, numbers as `Int`, `UInt64` or `Double`,
+    /// structures of `kernel_arguments.h`.
+    func launch<each A: BitwiseCopyable>(
+        _ kernel: KernelName, grid: (Int, Int), block: (Int, Int), _ arguments: repeat each A
+    ) {
+        if grid.0 == 0 || grid.1 == 0 || ErrorScope.hasFailed { return }
+        let function: tk_cu_function
+        do throws(CUDAError) {
+            enter()
+            function = try self.function(kernel)
+        } catch { return report(error, "cuda") }
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 1536, alignment: 16)
+        let places = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 24)
+        defer {
+            bytes.deallocate()
+            places.deallocate()
+        }
+        var count = 0, offset = 0
+        for argument in repeat each arguments {
+            precondition(
+                count < 24 && offset + MemoryLayout.size(ofValue: argument) <= bytes.count, "too many arguments of a kernel")
+            withUnsafeBytes(of: argument) { (bytes.baseAddress! + offset).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+            places[count] = bytes.baseAddress! + offset
+            count += 1
+            offset = (offset + MemoryLayout.size(ofValue: argument) + 15) & ~15
+        }
+        let result = driver.functions.launch(
+            function, UInt32(grid.0), UInt32(grid.1), 1, UInt32(block.0), UInt32(block.1), 1, 0, stream, places, nil)
+        if result != Int32(TK_CU_SUCCESS) {
+            report(
+                .launchFailed(
+                    kernel: kernel.description, grid: "\(grid.0) × \(grid.1) blocks of \(block.0) × \(block.1) threads",
+                    reason: driver.describe(result)), "cuda")
+        }
+    }
+}
+
+/// A kernel by what it does and the type it does it with.
+struct KernelName: Hashable, CustomStringConvertible {
+    let base: StaticString
+    let suffix: StaticString
+
+    init(_ base: StaticString, _ suffix: StaticString = "") {
+        self.base = base
+        self.suffix = suffix
+    }
+
+    // Literals: their addresses are as good as their letters.
+    static func == (a: KernelName, b: KernelName) -> Bool {
+        a.base.utf8Start == b.base.utf8Start && a.suffix.utf8Start == b.suffix.utf8Start
+    }
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(base.utf8Start)
+        hasher.combine(suffix.utf8Start)
+    }
+
+    var description: String { suffix.utf8CodeUnitCount == 0 ? "\(base)" : "\(base)_\(suffix)" }
+}

@@ -1,0 +1,36 @@
+import CCUDA
+import CoreTensor
+
+/// The table of the driver's functions, started; the machine's own, or one that a test puts in its place.
+final class CUDADriver: @unchecked Sendable {
+    let functions: tk_cuda_driver
+    let cudaVersion: Int
+    let deviceCount: Int
+
+    init(_ functions: tk_cuda_driver) throws(CUDAError) {
+        var table = functions
+        let status = tk_cuda_start(&table)
+        if status.reason != TK_CUDA_READY { throw CUDAError(status) }
+        self.functions = functions
+        cudaVersion = Int(status.cuda_version)
+        deviceCount = Int(status.device_count)
+    }
+
+    /// The machine's driver.
+    static func open(_ library: String? = nil) throws(CUDAError) -> CUDADriver {
+        var table = tk_cuda_driver()
+        let status = tk_cuda_load(&table, library)
+        if status.reason != TK_CUDA_READY { throw CUDAError(status) }
+        return try CUDADriver(table)
+    }
+
+    /// The driver's name and description of a result.
+    func describe(_ result: tk_cu_result) -> String {
+        var name: UnsafePointer<CChar>?
+        var text: UnsafePointer<CChar>?
+        _ = functions.error_name(result, &name)
+        _ = functions.error_string(result, &text)
+        let title = name.map { String(cString: $0) } ?? "error \(result)"
+        return text.map { "\(title) (\(String(cString: $0)))" } ?? title
+    }
+}

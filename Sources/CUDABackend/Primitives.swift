@@ -1,0 +1,33 @@
+import CoreTensor
+
+extension CUDABackend {
+    /// The primitives that have kernels, by the names under which ``Profiler`` records them ("unary.exp", "softmax").
+    public static let primitives: Set<String> = {
+        var names: Set<String> = [
+            "copy", "cast", "fill", "arange", "classify.isNaN", "classify.isInf", "classify.isFinite", "select", "clamp", "axpy",
+            "argReduce",
+            "meanAndM2", "cumsum", "sumOfSquares", "gatherRows", "scatterRows", "gather", "scatterAdd", "firstOutOfRange",
+            "nonzero",
+            "searchSorted", "softmax", "logSoftmax", "softmaxGrad", "logSoftmaxGrad", "crossEntropy", "crossEntropyGrad",
+            "layerNorm",
+            "layerNormGrad", "rmsNorm", "rmsNormGrad", "matmul", "randomUniform", "randomNormal", "randomIntegers", "dropout",
+            "dropoutGrad",
+            "sgd", "adam", "rmsProp", "scan.prod", "scan.max", "scan.min", "sort", "topK",
+            "attention", "attentionGrad", "attentionKept", "convolution", "convolutionGradInput", "convolutionGradWeight",
+            "convolutionGradients", "unfold", "fold", "maxPool", "scatterPlanes", "scatterPairs", "gatherPlanes", "mapAxis",
+            "mapPlanes",
+            "channelNorm", "channelNormApply", "channelNormGrad",
+        ]
+        for op in frequentUnary.union(rareUnary) { names.insert("unary.\(op)") }
+        names.insert("unary.not")
+        for op in frequentBinary.union(rareBinary) { names.insert("binary.\(op)") }
+        for op in [BinaryKernel.and, .or, .xor, .gcd, .lcm, .leftShift, .rightShift] { names.insert("binary.\(op)") }
+        for number in 0..<8 { names.insert("unaryGrad.\(UnaryGradKernel(rawValue: Int32(number))!)") }
+        for number in 0..<6 {
+            names.insert("compare.\(CompareKernel(rawValue: Int32(number))!)")
+            names.insert("reduce.\(ReduceKernel(rawValue: Int32(number))!)")
+        }
+        for number in 0..<4 { names.insert("scatterReduce.\(ScatterKernel(rawValue: Int32(number))!)") }
+        return names
+    }()
+}

@@ -1,0 +1,44 @@
+// A driver that runs the library's own kernels on the CPU, for tests: every GPU thread is a fiber, a launch ends before it returns.
+#ifndef TAPESTRY_CUDA_EMULATOR_H
+#define TAPESTRY_CUDA_EMULATOR_H
+
+#include "CCUDA.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// What the machine shall look like.
+typedef struct {
+    int cuda_version;        // 12000
+    int device_count;        // 1
+    int capability;          // 90
+    int start_result;        // what cuInit gives
+    size_t memory_bytes;     // of each device
+} tk_emulator_options;
+tk_emulator_options tk_emulator_defaults(void);
+
+/// Fills a table with the emulator, which is one for the whole process.
+void tk_emulator_load(tk_cuda_driver *driver, tk_emulator_options options);
+
+/// In which order the threads of a block take turns.
+enum { TK_EMULATOR_FORWARD = 0, TK_EMULATOR_BACKWARD, TK_EMULATOR_SHUFFLED };
+void tk_emulator_set_order(int order, unsigned seed);
+
+/// Kernels with a planted fault in place of the sound ones: "missing barrier", "wrong stride", "off by one", "one too many"; NULL: none.
+void tk_emulator_set_fault(const char *fault);
+
+/// What went wrong in the last launch that failed.
+const char *tk_emulator_failure(void);
+
+typedef struct { int64_t launches, allocations, live_blocks, live_bytes, damaged_blocks, copies; } tk_emulator_statistics;
+tk_emulator_statistics tk_emulator_get_statistics(void);
+
+/// The names of the kernels, each ending in a newline.
+const char *tk_emulator_kernel_names(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,51 @@
+import CCUDA
+import CUDAEmulator
+import Tapestry
+import Testing
+
+@testable import CUDABackend
+
+/// Everything on CUDA runs on the emulated driver, one test after the other: the emulator is one for the process.
+@Suite(.serialized) struct CUDATests {}
+
+enum Emulated {
+    /// The first device of the emulated driver, which takes the place of the machine's.
+    static let device: Device = {
+        CUDA.replaceDriver(.success(try! CUDADriver(table())))
+        return .cuda(0)
+    }()
+
+    /// The functions of an emulated driver with options of its own, which hold for all of it.
+    static func table(_ change: (inout tk_emulator_options) -> Void = { _ in }) -> tk_cuda_driver {
+        var options = tk_emulator_defaults(), table = tk_cuda_driver()
+        change(&options)
+        tk_emulator_load(&table, options)
+        return table
+    }
+
+    /// The emulator with other options while `body` runs.
+    static func with<R>(_ change: (inout tk_emulator_options) -> Void, _ body: (tk_cuda_driver) throws -> R) rethrows -> R {
+        defer { _ = table() }
+        return try body(table(change))
+    }
+
+    static func ordered<R>(_ order: Int, _ body: () throws -> R) rethrows -> R {
+        tk_emulator_set_order(Int32(order), 7)
+        defer { tk_emulator_set_order(0, 1) }
+        return try body()
+    }
+
+    /// Forward, backward and shuffled.
+    static let orders = [0, 1, 2]
+
+    static func faulty<R>(_ fault: String, _ body: () throws -> R) rethrows -> R {
+        tk_emulator_set_fault(fault)
+        defer { tk_emulator_set_fault(nil) }
+        return try body()
+    }
+}
+
+extension Tensor {
+    var onCPU: Tensor { to(device: .cpu) }
+    var emulated: Tensor { to(Emulated.device) }
+}
