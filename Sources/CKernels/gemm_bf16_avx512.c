@@ -309,7 +309,7 @@ static void run(int64_t threads, int64_t tasks, tk_task_fn fn, void *context) {
 }
 
 // Packing A pays over many panels of B only.
-static bool reads_a_directly(const tk_bgemm *g, int64_t panels) { return !g->transpose_a && g->k % 2 == 0 && panels <= 32; }
+static bool reads_a_directly(const tk_bgemm *g, int64_t panels) { return !g->transpose_a && g->k % 2 == 0 && panels <= 128; }
 
 void tk_bgemm_avx512(const tk_bgemm *g, bool parallel) {
     // Blocks of k as even as can be; they depend on k alone.
