@@ -9,6 +9,7 @@
 #include "CKernels.h"
 #include "gemm_pack.h"
 #include "gemm_panels.h"
+#include "stream.h"
 
 enum { MR = TK_TILE_ROWS, NR = 32, KC = 800, ROWS = 168, COLUMNS = 8192 };
 
@@ -45,49 +46,83 @@ AVX512 static void pack_b_panel(const float *b, int64_t ldb, bool transposed, in
 }
 
 // One panel of A: k groups of `rows` elements. Writes up to TK_PACK_GAP elements past the end.
-AVX512 static void pack_a_panel(const float *a, int64_t lda, bool transposed, int64_t k, int64_t rows, float *out) {
-    if (!transposed) {
-        pack_transposed(a, lda * 4, rows, k * 4, out, rows);
-        return;
-    }
+AVX512 static void pack_a_panel(const float *a, int64_t lda, int64_t k, int64_t rows, float *out) {
+    pack_transposed(a, lda * 4, rows, k * 4, out, rows);
+}
+
+// `count` panels of `rows` each of a transposed A at once, so that every line of memory is read once.
+AVX512 static void pack_a_panels(const float *a, int64_t lda, int64_t k, int64_t rows, int64_t count, float *out) {
     __mmask16 mask = (__mmask16)((1u << rows) - 1);
+    int64_t stride = rows * k + TK_PACK_GAP;
     for (int64_t p = 0; p < k; p++) {
-        prefetch_row(a + (p + AHEAD) * lda, rows);
-        _mm512_storeu_ps(out + p * rows, _mm512_maskz_loadu_ps(mask, a + p * lda));
+        const float *from = a + p * lda, *ahead = from + AHEAD / 2 * lda;
+        float *to = out + p * rows;
+        for (int64_t i = 0; i < rows * count; i += 16) _mm_prefetch((const char *)(ahead + i), _MM_HINT_T0);
+#pragma clang loop unroll_count(4)
+        for (int64_t panel = 0; panel < count; panel++, from += rows, to += stride) _mm512_storeu_ps(to, _mm512_maskz_loadu_ps(mask, from));
     }
 }
 
 // ---- the kernel ----
 
-typedef enum { WRITE, ADD, BIAS } update;
+typedef enum { WRITE, ADD, BIAS, STREAM /* past the caches: whole lines, aligned */ } update;
+
+// The lines of memory that will be packed next: rows of `count` lines, the next row `turn` bytes after the end of one. A kernel
+// fetches `per_step` of them into the second cache for every 8 of k. Packing from memory takes three times as long as from there.
+typedef struct {
+    const char *at;
+    int64_t turn;
+    int32_t count, left, per_step;
+} walk;
+
+static walk walk_over(const float *x, int64_t ld, int64_t columns, int32_t per_step) {
+    int32_t count = (int32_t)ceil_div(columns, 16);
+    return (walk){ (const char *)x, (ld - 16 * count) * 4, count, count, per_step };
+}
+
+enum { STEP = 8 };
 
 // C[rows, width] (=, += or = bias +) A panel · B panel.
 INLINE void kernel(const int rows, int64_t k, const float *a, const float *b, float *c, int64_t ldc, int64_t width, update how,
-                   const float *bias) {
+                   const float *bias, walk *next) {
     __m512 sum[MR][2];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
         sum[i][0] = _mm512_setzero_ps();
         sum[i][1] = _mm512_setzero_ps();
-        if (how == ADD) {
-            _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
-            _mm_prefetch((const char *)(c + i * ldc + 16), _MM_HINT_T0);
+        if (how != STREAM) {
+            __builtin_prefetch(c + i * ldc, 1, 3);
+            __builtin_prefetch(c + i * ldc + 16, 1, 3);
         }
     }
+    walk w = *next;
+    for (int64_t step = 0; step < k; step += STEP) {
+        for (int32_t i = 0; i < w.per_step; i++) {
+            _mm_prefetch(w.at, _MM_HINT_T1);
+            w.at += 64;
+            if (--w.left == 0) {
+                w.left = w.count;
+                w.at += w.turn;
+            }
+        }
+        int64_t end = step + STEP < k ? step + STEP : k;
 #pragma clang loop unroll_count(2)
-    for (int64_t p = 0; p < k; p++) {
-        __m512 b0 = _mm512_load_ps(b), b1 = _mm512_load_ps(b + 16);
-        _mm_prefetch((const char *)(b + 16 * NR), _MM_HINT_T0);
-        _mm_prefetch((const char *)(b + 16 * NR + 16), _MM_HINT_T0);
+        for (int64_t p = step; p < end; p++) {
+            __m512 b0 = _mm512_load_ps(b), b1 = _mm512_load_ps(b + 16);
+            _mm_prefetch((const char *)(b + 16 * NR), _MM_HINT_T0);
+            _mm_prefetch((const char *)(b + 16 * NR + 16), _MM_HINT_T0);
 #pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i++) {
-            __m512 x = _mm512_set1_ps(a[i]);
-            sum[i][0] = _mm512_fmadd_ps(x, b0, sum[i][0]);
-            sum[i][1] = _mm512_fmadd_ps(x, b1, sum[i][1]);
+            for (int i = 0; i < rows; i++) {
+                __m512 x = _mm512_set1_ps(a[i]);
+                sum[i][0] = _mm512_fmadd_ps(x, b0, sum[i][0]);
+                sum[i][1] = _mm512_fmadd_ps(x, b1, sum[i][1]);
+            }
+            a += rows;
+            b += NR;
         }
-        a += rows;
-        b += NR;
     }
+    next->at = w.at;
+    next->left = w.left;
     __mmask16 low = 0xffff, high = 0xffff;
     if (width < NR) {
         low = width >= 16 ? 0xffff : (__mmask16)((1u << width) - 1);
@@ -108,17 +143,21 @@ INLINE void kernel(const int rows, int64_t k, const float *a, const float *b, fl
         } else if (how == BIAS) {
             s0 = _mm512_add_ps(s0, bias0);
             s1 = _mm512_add_ps(s1, bias1);
+        } else if (how == STREAM) {
+            _mm512_stream_ps(row, s0);
+            _mm512_stream_ps(row + 16, s1);
+            continue;
         }
         _mm512_mask_storeu_ps(row, low, s0);
         _mm512_mask_storeu_ps(row + 16, high, s1);
     }
 }
 
-typedef void (*kernel_fn)(int64_t, const float *, const float *, float *, int64_t, int64_t, update, const float *);
+typedef void (*kernel_fn)(int64_t, const float *, const float *, float *, int64_t, int64_t, update, const float *, walk *);
 #define KERNEL(n)                                                                                                               \
     AVX512 static void kernel##n(int64_t k, const float *a, const float *b, float *c, int64_t ldc, int64_t width, update how,     \
-                                 const float *bias) {                                                                             \
-        kernel(n, k, a, b, c, ldc, width, how, bias);                                                                             \
+                                 const float *bias, walk *next) {                                                                 \
+        kernel(n, k, a, b, c, ldc, width, how, bias, next);                                                                       \
     }
 KERNEL(1) KERNEL(2) KERNEL(3) KERNEL(4) KERNEL(5) KERNEL(6) KERNEL(7) KERNEL(8) KERNEL(9) KERNEL(10) KERNEL(11) KERNEL(12) KERNEL(13)
 KERNEL(14)
@@ -134,31 +173,47 @@ typedef struct {
     update how;
     float *shared;      // the packed panels that all threads read: of B, or of A
     int64_t per_pack;   // panels per packing task
-    int64_t rows;       // of C per computing task
-    int64_t panels;     // of columns per computing task
+    int64_t rows;       // of C per computing task, of many rows
 } block;
 
-static void pack_b(const block *w, int64_t panel, float *out) {
-    const tk_sgemm *g = w->g;
+static const float *b_at(const block *w, int64_t panel) {
     int64_t j = w->j0 + panel * NR;
-    const float *b = g->b + (g->transpose_b ? j * g->ldb + w->p0 : w->p0 * g->ldb + j);
-    pack_b_panel(b, g->ldb, g->transpose_b, w->k, least(NR, w->columns - panel * NR), out);
+    return w->g->b + (w->g->transpose_b ? j * w->g->ldb + w->p0 : w->p0 * w->g->ldb + j);
 }
 
-static void pack_a(const block *w, int64_t row, int64_t rows, float *out) {
-    const tk_sgemm *g = w->g;
-    const float *a = g->a + (g->transpose_a ? w->p0 * g->lda + row : row * g->lda + w->p0);
-    pack_a_panel(a, g->lda, g->transpose_a, w->k, rows, out);
+static const float *a_at(const block *w, int64_t row) {
+    return w->g->a + (w->g->transpose_a ? w->p0 * w->g->lda + row : row * w->g->lda + w->p0);
+}
+
+static void pack_b(const block *w, int64_t panel, float *out) {
+    pack_b_panel(b_at(w, panel), w->g->ldb, w->g->transpose_b, w->k, least(NR, w->columns - panel * NR), out);
+}
+
+// The panels first ..< end of the rows that begin at `row`.
+static void pack_a(const block *w, int64_t row, split s, int64_t first, int64_t end, float *out) {
+    if (w->g->transpose_a) {
+        // The longer panels, then the others.
+        int64_t middle = least(end, s.longer > first ? s.longer : first);
+        for (int part = 0; part < 2; part++) {
+            int64_t from = part ? middle : first, count = (part ? end : middle) - from;
+            if (count > 0)
+                pack_a_panels(a_at(w, row + panel_start(s, from)), w->g->lda, w->k, panel_rows(s, from), count, out + panel_offset(s, from, w->k));
+        }
+        return;
+    }
+    for (int64_t panel = first; panel < end; panel++)
+        pack_a_panel(a_at(w, row + panel_start(s, panel)), w->g->lda, w->k, panel_rows(s, panel), out + panel_offset(s, panel, w->k));
 }
 
 // C at rows row ..< and one panel of columns, from packed panels of A (all of `s`) and of B.
-static void multiply(const block *w, int64_t row, split s, int64_t column, const float *a, const float *b) {
+static void multiply(const block *w, int64_t row, split s, int64_t column, const float *a, const float *b, walk *next) {
     const tk_sgemm *g = w->g;
     int64_t j = w->j0 + column * NR, width = least(NR, w->columns - column * NR);
     const float *bias = g->bias ? g->bias + j : NULL;
+    update how = w->how == STREAM && width < NR ? WRITE : w->how;
     for (int64_t panel = 0; panel < s.count; panel++) {
         int64_t start = panel_start(s, panel), n = panel_rows(s, panel);
-        kernels[n](w->k, a + panel_offset(s, panel, w->k), b, g->c + (row + start) * g->ldc + j, g->ldc, width, w->how, bias);
+        kernels[n](w->k, a + panel_offset(s, panel, w->k), b, g->c + (row + start) * g->ldc + j, g->ldc, width, how, bias, next);
     }
 }
 
@@ -172,37 +227,46 @@ static void pack_b_task(void *context, int64_t task) {
 
 static void rows_task(void *context, int64_t task) {
     const block *w = context;
-    int64_t row = task * w->rows, rows = least(w->rows, w->g->m - row);
+    const tk_sgemm *g = w->g;
+    int64_t row = task * w->rows, rows = least(w->rows, g->m - row), columns = ceil_div(w->columns, NR);
     split s = split_rows(rows);
     size_t bytes = panel_bytes(s, rows, w->k);
     float *a = tk_alloc(bytes);
-    for (int64_t panel = 0; panel < s.count; panel++)
-        pack_a(w, row + panel_start(s, panel), panel_rows(s, panel), a + panel_offset(s, panel, w->k));
-    for (int64_t column = 0; column < ceil_div(w->columns, NR); column++)
-        multiply(w, row, s, column, a, w->shared + column * w->k * NR);
+    pack_a(w, row, s, 0, s.count, a);
+    // The next task's rows are fetched over the last columns.
+    walk next = { .at = (const char *)a, .per_step = 0 };
+    int64_t more = least(w->rows, g->m - row - rows), lines = more * ceil_div(w->k, 16), start = columns;
+    if (more > 0) {
+        next = walk_over(a_at(w, row + rows), g->lda, g->transpose_a ? more : w->k, 0);
+        start -= least(columns, ceil_div(lines, 2 * s.count * ceil_div(w->k, STEP)));
+    }
+    for (int64_t column = 0; column < columns; column++) {
+        if (column == start) next.per_step = 2;
+        multiply(w, row, s, column, a, w->shared + column * w->k * NR, &next);
+    }
     tk_free(a, bytes);
 }
 
-// Few rows: A is packed for all, each task packs its columns of B, whose panels then stay in the core's own caches.
+// Few rows: A is packed for all, each task packs a panel of B, which then stays in the core's own caches.
 
 static void pack_a_task(void *context, int64_t task) {
     const block *w = context;
     split s = split_rows(w->g->m);
-    int64_t end = least((task + 1) * w->per_pack, s.count);
-    for (int64_t panel = task * w->per_pack; panel < end; panel++)
-        pack_a(w, panel_start(s, panel), panel_rows(s, panel), w->shared + panel_offset(s, panel, w->k));
+    pack_a(w, 0, s, task * w->per_pack, least((task + 1) * w->per_pack, s.count), w->shared);
 }
 
-static void columns_task(void *context, int64_t task) {
+static void column_task(void *context, int64_t column) {
     const block *w = context;
-    split s = split_rows(w->g->m);
+    const tk_sgemm *g = w->g;
+    split s = split_rows(g->m);
     size_t bytes = (size_t)(w->k * NR) * sizeof(float);
     float *b = tk_alloc(bytes);
-    int64_t end = least((task + 1) * w->panels, ceil_div(w->columns, NR));
-    for (int64_t column = task * w->panels; column < end; column++) {
-        pack_b(w, column, b);
-        multiply(w, 0, s, column, w->shared, b);
-    }
+    pack_b(w, column, b);
+    walk next = { .at = (const char *)b, .per_step = 0 };
+    // Its 2 k lines, over the panels of A.
+    if (column + 1 < ceil_div(w->columns, NR))
+        next = walk_over(b_at(w, column + 1), g->ldb, g->transpose_b ? w->k : NR, (int32_t)ceil_div(2 * STEP, s.count));
+    multiply(w, 0, s, column, w->shared, b, &next);
     tk_free(b, bytes);
 }
 
@@ -211,11 +275,19 @@ static void run(int64_t threads, int64_t tasks, tk_task_fn fn, block *w) {
     else for (int64_t t = 0; t < tasks; t++) fn(w, t);
 }
 
+// Whether C goes past the caches. The product of a transposed A with few k is, as a rule, a weight's gradient: much is written for what is
+// computed, and the optimizer reads it when everything else has been through the caches.
+static bool streams(const tk_sgemm *g) {
+    enum { LARGE = 4 << 20 };
+    return g->transpose_a && !g->transpose_b && !g->accumulate && !g->bias && g->k <= KC && g->m * g->n * 4 >= LARGE && g->ldc % 16 == 0 &&
+           ((uintptr_t)g->c & 63) == 0;
+}
+
 void tk_sgemm_avx512(const tk_sgemm *g, bool parallel) {
     // Blocks of k as even as can be; they depend on k alone.
     int64_t blocks = ceil_div(g->k, KC), kc = ceil_div(ceil_div(g->k, blocks), 8) * 8;
     int64_t threads = parallel ? tk_thread_count() : 1;
-    bool few_rows = g->m <= 4 * ROWS && g->m <= g->n;
+    bool few_rows = g->m <= 4 * ROWS && g->m <= g->n, stream = streams(g);
     int64_t columns = few_rows ? g->n : COLUMNS;
     split rows = split_rows(g->m);
     size_t bytes = few_rows ? panel_bytes(rows, g->m, kc) : (size_t)(ceil_div(least(g->n, columns), NR) * NR * kc) * sizeof(float);
@@ -223,13 +295,12 @@ void tk_sgemm_avx512(const tk_sgemm *g, bool parallel) {
     for (int64_t j = 0; j < g->n; j += columns)
         for (int64_t p = 0; p < g->k; p += kc) {
             block w = { .g = g, .j0 = j, .columns = least(columns, g->n - j), .p0 = p, .k = least(kc, g->k - p), .shared = shared };
-            w.how = p > 0 || g->accumulate ? ADD : g->bias ? BIAS : WRITE;
+            w.how = p > 0 || g->accumulate ? ADD : g->bias ? BIAS : stream ? STREAM : WRITE;
             int64_t panels = ceil_div(w.columns, NR);
             if (few_rows) {
                 w.per_pack = ceil_div(rows.count, threads * 2);
                 run(threads, ceil_div(rows.count, w.per_pack), pack_a_task, &w);
-                w.panels = ceil_div(panels, threads * ceil_div(panels, threads * 4));
-                run(threads, ceil_div(panels, w.panels), columns_task, &w);
+                run(threads, panels, column_task, &w);
             } else {
                 w.per_pack = ceil_div(panels, threads * 4);
                 run(threads, ceil_div(panels, w.per_pack), pack_b_task, &w);
@@ -238,10 +309,11 @@ void tk_sgemm_avx512(const tk_sgemm *g, bool parallel) {
             }
         }
     tk_free(shared, bytes);
+    if (stream) tk_stream_fence();
 }
 
 void tk_pack_tile_rows(const float *a, int64_t lda, int64_t k, int64_t rows, float *out) {
-    pack_a_panel(a, lda, false, k, rows, out);
+    pack_a_panel(a, lda, k, rows, out);
 }
 
 void tk_pack_transposed(const float *x, int64_t ld, int64_t lines, int64_t k, float *out, int64_t stride) {
@@ -249,6 +321,7 @@ void tk_pack_transposed(const float *x, int64_t ld, int64_t lines, int64_t k, fl
 }
 
 void tk_multiply_tile(int64_t rows, int64_t k, const float *a, const float *b, float *c, int64_t ldc, int64_t width, bool add) {
-    kernels[rows](k, a, b, c, ldc, width, add ? ADD : WRITE, 0);
+    walk none = { .at = (const char *)a, .per_step = 0 };
+    kernels[rows](k, a, b, c, ldc, width, add ? ADD : WRITE, 0, &none);
 }
 #endif

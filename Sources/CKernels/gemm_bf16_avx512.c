@@ -37,6 +37,9 @@ AVX512 static void pack_b_panel(const uint16_t *b, int64_t ldb, bool transposed,
     for (int64_t p = 0; p < k; p += 2) {
         __m512i r0 = _mm512_maskz_loadu_epi16(mask, b + p * ldb);
         __m512i r1 = p + 1 < k ? _mm512_maskz_loadu_epi16(mask, b + (p + 1) * ldb) : _mm512_setzero_si512();
+        // The rows are further apart than hardware prefetching follows.
+        _mm_prefetch((const char *)(b + (p + 32) * ldb), _MM_HINT_T0);
+        _mm_prefetch((const char *)(b + (p + 33) * ldb), _MM_HINT_T0);
         _mm512_store_si512(out + p / 2 * NR, _mm512_permutex2var_epi16(r0, low, r1));
         _mm512_store_si512(out + p / 2 * NR + 16, _mm512_permutex2var_epi16(r0, high, r1));
     }
@@ -70,8 +73,7 @@ typedef struct {
 
 INLINE __m512 widened(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
 
-BF16_INLINE void kernel(const int rows, int64_t pairs, const float *a, const float *b, const ends *e) {
-    __m512 sum[MR][2];
+BF16_INLINE void begin(const int rows, __m512 sum[MR][2], const ends *e) {
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
         sum[i][0] = _mm512_setzero_ps();
@@ -81,6 +83,10 @@ BF16_INLINE void kernel(const int rows, int64_t pairs, const float *a, const flo
         __builtin_prefetch(row, 1);
         if (!e->to_half) __builtin_prefetch(row + 64, 1);
     }
+}
+
+// A packed panel of A: groups of `rows` pairs.
+BF16_INLINE void packed_sums(const int rows, int64_t pairs, const float *a, const float *b, __m512 sum[MR][2]) {
 #pragma clang loop unroll_count(2)
     for (int64_t p = 0; p < pairs; p++) {
         __m512bh b0 = (__m512bh)_mm512_load_ps(b), b1 = (__m512bh)_mm512_load_ps(b + 16);
@@ -95,6 +101,33 @@ BF16_INLINE void kernel(const int rows, int64_t pairs, const float *a, const flo
         a += rows;
         b += NR;
     }
+}
+
+// Rows of A where they lie, `ld` bytes apart. A pointer to every third row and two steps address them all without further arithmetic.
+BF16_INLINE void direct_sums(const int rows, int64_t pairs, const char *a, int64_t ld, const float *b, __m512 sum[MR][2]) {
+    const char *third[(MR + 2) / 3];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < (rows + 2) / 3; i++) third[i] = a + 3 * i * ld;
+#pragma clang loop unroll(disable)
+    for (int64_t p = 0; p < pairs; p++) {
+        __m512bh b0 = (__m512bh)_mm512_load_ps(b), b1 = (__m512bh)_mm512_load_ps(b + 16);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++) {
+            __m512 x;
+            // Written out, as the compiler would load all rows first and run out of registers.
+            if (i % 3 == 0) __asm__ volatile("vbroadcastss (%1), %0" : "=v"(x) : "r"(third[i / 3]));
+            else if (i % 3 == 1) __asm__ volatile("vbroadcastss (%1,%2), %0" : "=v"(x) : "r"(third[i / 3]), "r"(ld));
+            else __asm__ volatile("vbroadcastss (%1,%2,2), %0" : "=v"(x) : "r"(third[i / 3]), "r"(ld));
+            sum[i][0] = _mm512_dpbf16_ps(sum[i][0], (__m512bh)x, b0);
+            sum[i][1] = _mm512_dpbf16_ps(sum[i][1], (__m512bh)x, b1);
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < (rows + 2) / 3; i++) third[i] += 4;
+        b += NR;
+    }
+}
+
+BF16_INLINE void finish(const int rows, __m512 sum[MR][2], const ends *e) {
     __mmask16 low = (__mmask16)first(e->width), high = (__mmask16)(first(e->width) >> 16);
     if (e->bias) {
         __m512 bias0 = _mm512_maskz_loadu_ps(low, e->bias), bias1 = _mm512_maskz_loadu_ps(high, e->bias + 16);
@@ -140,13 +173,28 @@ BF16_INLINE void kernel(const int rows, int64_t pairs, const float *a, const flo
     }
 }
 
-typedef void (*kernel_fn)(int64_t, const float *, const float *, const ends *);
-#define KERNEL(n) \
-    BF16 static void kernel##n(int64_t pairs, const float *a, const float *b, const ends *e) { kernel(n, pairs, a, b, e); }
+// Packed panels, and rows of A where they lie.
+typedef void (*kernel_fn)(int64_t, const void *, int64_t, const float *, const ends *);
+#define KERNEL(n)                                                                                                      \
+    BF16 static void kernel##n(int64_t pairs, const void *a, int64_t ld, const float *b, const ends *e) {               \
+        __m512 sum[MR][2];                                                                                              \
+        (void)ld;                                                                                                       \
+        begin(n, sum, e);                                                                                               \
+        packed_sums(n, pairs, a, b, sum);                                                                               \
+        finish(n, sum, e);                                                                                              \
+    }                                                                                                                   \
+    BF16 static void direct##n(int64_t pairs, const void *a, int64_t ld, const float *b, const ends *e) {               \
+        __m512 sum[MR][2];                                                                                              \
+        begin(n, sum, e);                                                                                               \
+        direct_sums(n, pairs, a, ld, b, sum);                                                                           \
+        finish(n, sum, e);                                                                                              \
+    }
 KERNEL(1) KERNEL(2) KERNEL(3) KERNEL(4) KERNEL(5) KERNEL(6) KERNEL(7) KERNEL(8) KERNEL(9) KERNEL(10) KERNEL(11) KERNEL(12) KERNEL(13)
 KERNEL(14)
-static const kernel_fn kernels[MR + 1] = { 0, kernel1, kernel2, kernel3, kernel4, kernel5, kernel6, kernel7, kernel8, kernel9,
-                                           kernel10, kernel11, kernel12, kernel13, kernel14 };
+static const kernel_fn kernels[2][MR + 1] = {
+    { 0, kernel1, kernel2, kernel3, kernel4, kernel5, kernel6, kernel7, kernel8, kernel9, kernel10, kernel11, kernel12, kernel13, kernel14 },
+    { 0, direct1, direct2, direct3, direct4, direct5, direct6, direct7, direct8, direct9, direct10, direct11, direct12, direct13, direct14 },
+};
 
 // ---- the product ----
 
@@ -158,6 +206,7 @@ typedef struct {
     float *shared;               // the packed operand that all threads read, block by block
     int64_t per_pack;            // panels per packing task
     int64_t rows, panels;        // per computing task
+    bool direct;                 // A is read where it lies
 } job;
 
 static void pack_b(const job *w, int64_t panel, int64_t p0, int64_t pairs, float *out) {
@@ -192,7 +241,8 @@ static void multiply(const job *w, int64_t block, int64_t row, split s, int64_t 
         } else if (own) { e.from = own; e.from_ld = NR; }
         else { e.from = c; e.from_ld = g->ldc; }
         if (own && !ends_here) { e.to = own; e.to_ld = NR; e.to_half = false; }
-        kernels[n](pairs, a + panel_offset(s, panel, held) , b, &e);
+        if (w->direct) kernels[1][n](pairs, g->a + (row + start) * g->lda + 2 * block * w->kc, 2 * g->lda, b, &e);
+        else kernels[0][n](pairs, a + panel_offset(s, panel, held), 0, b, &e);
     }
 }
 
@@ -235,18 +285,19 @@ static void pack_a_task(void *context, int64_t task) {
     }
 }
 
+// Block by block of k, so that A is read once per task, not once per panel of B.
 static void columns_task(void *context, int64_t task) {
     const job *w = context;
-    int64_t m = w->g->m;
+    int64_t m = w->g->m, first_panel = task * w->panels, end = least(first_panel + w->panels, ceil_div(w->columns, NR));
     split s = split_rows(m);
-    size_t bytes = (size_t)(w->kc * NR) * 4, sum_bytes = w->g->half && w->blocks > 1 ? (size_t)(m * NR) * 4 : 0;
+    size_t bytes = (size_t)(w->kc * NR) * 4, sum_bytes = w->g->half && w->blocks > 1 ? (size_t)((end - first_panel) * m * NR) * 4 : 0;
     float *b = tk_alloc(bytes), *sums = sum_bytes ? tk_alloc(sum_bytes) : 0;
-    int64_t end = least((task + 1) * w->panels, ceil_div(w->columns, NR));
-    for (int64_t column = task * w->panels; column < end; column++)
-        for (int64_t block = 0; block < w->blocks; block++) {
+    for (int64_t block = 0; block < w->blocks; block++)
+        for (int64_t column = first_panel; column < end; column++) {
             int64_t p0 = block * w->kc, pairs = least(w->kc, w->pairs - p0);
             pack_b(w, column, p0, pairs, b);
-            multiply(w, block, 0, s, column, w->shared + m * p0 + block * s.count * TK_PACK_GAP, pairs, b, sums);
+            multiply(w, block, 0, s, column, w->shared + m * p0 + block * s.count * TK_PACK_GAP, pairs, b,
+                     sums ? sums + (column - first_panel) * m * NR : 0);
         }
     tk_free(b, bytes);
     if (sums) tk_free(sums, sum_bytes);
@@ -256,6 +307,9 @@ static void run(int64_t threads, int64_t tasks, tk_task_fn fn, void *context) {
     if (threads > 1) tk_parallel(tasks, fn, context);
     else for (int64_t t = 0; t < tasks; t++) fn(context, t);
 }
+
+// Packing A pays over many panels of B only.
+static bool reads_a_directly(const tk_bgemm *g, int64_t panels) { return !g->transpose_a && g->k % 2 == 0 && panels <= 32; }
 
 void tk_bgemm_avx512(const tk_bgemm *g, bool parallel) {
     // Blocks of k as even as can be; they depend on k alone.
@@ -269,13 +323,16 @@ void tk_bgemm_avx512(const tk_bgemm *g, bool parallel) {
         split rows = split_rows(g->m);
         size_t bytes = panel_bytes(rows, g->m, w.pairs) + (size_t)(w.blocks * rows.count * TK_PACK_GAP) * 4;
         w.columns = g->n;
-        w.shared = tk_alloc(bytes);
         int64_t packs = rows.count * w.blocks, panels = ceil_div(g->n, NR);
+        w.direct = reads_a_directly(g, panels);
+        if (w.direct) bytes = 0;
+        w.shared = bytes ? tk_alloc(bytes) : 0;
         w.per_pack = ceil_div(packs, threads * 2);
-        run(threads, ceil_div(packs, w.per_pack), pack_a_task, &w);
-        w.panels = ceil_div(panels, threads * ceil_div(panels, threads * 4));
+        if (bytes) run(threads, ceil_div(packs, w.per_pack), pack_a_task, &w);
+        // A long sum reads more of A than its columns are worth: fewer tasks.
+        w.panels = ceil_div(panels, threads * (w.blocks > 4 ? 2 : ceil_div(panels, threads * 4)));
         run(threads, ceil_div(panels, w.panels), columns_task, &w);
-        tk_free(w.shared, bytes);
+        if (bytes) tk_free(w.shared, bytes);
         return;
     }
     int64_t columns = SHARED / 4 / w.pairs / NR * NR;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "CKernels.h"
+#include "readahead.h"
 
 #define BF16 __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx512bf16,avx2,fma,bmi,bmi2")))
 #define BF16_INLINE BF16 static inline __attribute__((always_inline))
@@ -48,7 +49,7 @@ BF16_INLINE void dots(const int rows, const tk_bgemv *g, const uint16_t *w, floa
 #pragma clang loop unroll(full)
         for (int i = 0; i < STEPS; i++) {
             __m512bh line = (__m512bh)_mm512_loadu_si512(w + p + 32 * i);
-            _mm_prefetch((const char *)(w + p + 32 * i + 1024), _MM_HINT_T0);
+            _mm_prefetch((const char *)(w + p + 32 * i + 2048), _MM_HINT_T0);
 #pragma clang loop unroll(full)
             for (int r = 0; r < rows; r++)
                 sum[r][i] = _mm512_dpbf16_ps(sum[r][i], (__m512bh)_mm512_loadu_si512(g->x + r * g->k + p + 32 * i), line);
@@ -155,8 +156,10 @@ BF16 static void sum_parts(void *context, int64_t low, int64_t high) {
 void tk_bgemv_avx512(const tk_bgemv *g, bool parallel) {
     if (g->transposed) {
         int64_t grain = round_up(ceil_div(65536, g->k), 16);
-        if (parallel && g->n > grain) tk_parallel_ranges(g->n, grain, dot_rows, (void *)g);
-        else dot_rows((void *)g, 0, g->n);
+        if (parallel && g->n > grain) {
+            if (g->ld == g->k) tk_note_matrix(g->w, (size_t)(g->n * g->k) * 2);
+            tk_parallel_ranges(g->n, grain, dot_rows, (void *)g);
+        } else dot_rows((void *)g, 0, g->n);
         return;
     }
     columns_job c = { .g = g, .chunks = ceil_div(g->n, CHUNK), .width = round_up(g->n, 32) };

@@ -26,6 +26,19 @@ void tk_gather_rows(int dtype, const void *table, int64_t width, const int64_t *
     tk_parallel_ranges(count, grain > 0 ? grain : 1, gather_range, &c);
 }
 
+static void set_range(void *p, int64_t low, int64_t high) {
+    const rows_context *c = p;
+    for (int64_t i = low; i < high; i++) memcpy(c->out + c->ids[i] * c->bytes, c->table + i * c->bytes, (size_t)c->bytes);
+}
+
+void tk_set_rows(int dtype, void *out, int64_t width, const int64_t *ids, int64_t count, const void *rows) {
+    int64_t bytes = width * tk_element_size(dtype);
+    if (bytes == 0) return;
+    rows_context c = {rows, out, ids, bytes};
+    int64_t grain = 4 * TK_GRAIN / bytes;
+    tk_parallel_ranges(count, grain > 0 ? grain : 1, set_range, &c);
+}
+
 // Each row of the output is made whole by one task, from the rows that go there, found by a counting sort of the ids.
 typedef struct {
     int dtype;
@@ -89,6 +102,23 @@ void tk_scatter_rows(int dtype, void *out, int64_t table_rows, int64_t width, co
     tk_parallel_ranges(table_rows, grain > 0 ? grain : 1, scatter_range, &c);
     if (c.stream) tk_stream_fence();
     tk_free(start, index_bytes);
+}
+
+typedef struct { int dtype; int64_t width, count, size; const int64_t *ids; const char *rows; char *out; } add_context;
+
+static void add_rows_range(void *p, int64_t low, int64_t high) {
+    const add_context *c = p;
+    for (int64_t i = 0; i < c->count; i++) {
+        char *out = c->out + (c->ids[i] * c->width + low) * c->size;
+        tk_binary_dense(TK_ADD, c->dtype, out, 1, c->rows + (i * c->width + low) * c->size, 1, out, high - low);
+    }
+}
+
+// A range of columns each, so that equal ids meet no other thread.
+void tk_add_rows(int dtype, void *out, int64_t width, const int64_t *ids, int64_t count, const void *rows) {
+    add_context c = { dtype, width, count, tk_element_size(dtype), ids, rows, out };
+    int64_t grain = TK_GRAIN / (count > 0 ? count : 1);
+    tk_parallel_ranges(width, grain > 64 ? grain : 64, add_rows_range, &c);
 }
 
 // ---- gather and scatter along an axis ----

@@ -6,6 +6,7 @@
 // from (job, left > 0) proves that the job is still running (its caller waits for the claimed task), so only then is `job` read.
 #define _GNU_SOURCE
 #include "CKernels.h"
+#include "readahead.h"
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -134,6 +135,7 @@ static void *worker_main(void *argument) {
     int index = (int)(intptr_t)argument;
     in_pool = 1;
     uint32_t last = 0;   // the last job this worker has looked at
+    tk_ahead ahead = { 0 };
     for (;;) {
         uint64_t start = ticks(), limit = atomic_load_explicit(&spin_ticks, memory_order_relaxed);
         bool found = false;
@@ -141,7 +143,7 @@ static void *worker_main(void *argument) {
             uint32_t newest = atomic_load_explicit(&published, memory_order_acquire);
             if (newest != last) { last = newest; found = true; break; }
             if (ticks() - start > limit) break;
-            relax();
+            if (!tk_fetch_ahead(&ahead, index + 1, tk_thread_count())) relax();
         }
         if (found) {
             // Stopping happens between jobs only, so a worker that is to leave sees no claimable task.
@@ -255,9 +257,10 @@ void tk_parallel(int64_t count, tk_task_fn fn, void *context) {
     in_pool = 1;
     work(0);
     in_pool = 0;
+    static tk_ahead ahead;   // the holder's
     for (uint32_t spins = 0; atomic_load_explicit(&finished, memory_order_acquire) != claims; spins++) {
-        if (spins < 4096) relax();
-        else sched_yield();   // the one we wait for may need this core
+        if (spins >= 4096) sched_yield();   // the one we wait for may need this core
+        else if (!tk_fetch_ahead(&ahead, 0, threads)) relax();
     }
     leave_pool();
 }

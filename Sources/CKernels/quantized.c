@@ -4,6 +4,7 @@
 #include "CKernels.h"
 #include "gemm_bf16.h"
 #include "isa.h"
+#include "readahead.h"
 
 #include <string.h>
 
@@ -101,9 +102,14 @@ static bool weights_only(const tk_quantized_product *p) {
     if (p->m == 1) {
         row_job j = { p, 0 };
         if (p->steps) j.x = narrowed(p, tk_groups_of(p->k, p->group) * p->group, &bytes);
-        int64_t panels = tk_groups_of(p->n, TK_PANEL), grain = 65536 / (p->k * TK_PANEL) + 1;
+        int64_t panels = tk_groups_of(p->n, TK_PANEL);
+        int64_t panel_bytes = TK_PANEL * tk_groups_of(p->k, p->steps ? p->group : 4) * (p->steps ? p->group / 2 : 4);
+        int64_t grain = tk_panels_per_task(panels, panel_bytes);
         if (panels <= grain) row_range(&j, 0, panels);
-        else tk_parallel_ranges(panels, grain, row_range, &j);
+        else {
+            tk_note_matrix(p->panels, (size_t)(panels * panel_bytes));
+            tk_parallel_ranges(panels, grain, row_range, &j);
+        }
         if (bytes) tk_free((void *)j.x, bytes);
         return true;
     }

@@ -20,6 +20,13 @@ typedef struct {
 
 static inline int64_t tk_groups_of(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
+// One row is bound by reading the weights, fetched this far ahead in runs of about 128 KB, of which each thread gets some to share.
+enum { TK_INT8_AHEAD = 4096, TK_INT4_AHEAD = 8192 };
+static inline int64_t tk_panels_per_task(int64_t panels, int64_t panel_bytes) {
+    int64_t run = (128 << 10) / panel_bytes, share = panels / 12, n = run < share ? run : share;
+    return panels * panel_bytes < 32 << 10 ? panels : n < 1 ? 1 : n;
+}
+
 // Needs tk_has_byte_dot().
 void tk_int8_dynamic_avx512(const tk_quantized_product *p);
 // One row of x, needs tk_has_bf16_dot() for int4 and AVX-512 for int8: columns of panels `low` ..< `high`.

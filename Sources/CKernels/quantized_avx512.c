@@ -4,6 +4,7 @@
 #if defined(__x86_64__)
 #include "CKernels.h"
 #include "gemm_pack.h"
+#include "readahead.h"
 
 enum { MR = 14, NR = TK_PANEL, GAP = 16, BLOCK_ROWS = 168 };
 
@@ -57,11 +58,11 @@ AVX512 static void quantize_panels(void *context, int64_t low, int64_t high) {
     for (int64_t panel = low; panel < high; panel++) {
         int64_t row = panel * MR, n = least(MR, p->m - row);
         for (int64_t i = 0; i < n; i++) {
-            uint8_t *to = rows + i * w->quads * 4;
+            uint8_t *to = n == 1 ? w->rows + panel_offset(w, panel) : rows + i * w->quads * 4;   // a single row needs no packing
             w->row_scales[row + i] = quantize_row(p->x + (row + i) * p->k, p->k, to);
             for (int64_t j = p->k; j < w->quads * 4; j++) to[j] = 0;
         }
-        pack_transposed(rows, w->quads * 4, n, w->quads * 4, (float *)(w->rows + panel_offset(w, panel)), n);
+        if (n > 1) pack_transposed(rows, w->quads * 4, n, w->quads * 4, (float *)(w->rows + panel_offset(w, panel)), n);
     }
     tk_free(rows, bytes);
 }
@@ -80,8 +81,8 @@ VNNI static inline __attribute__((always_inline)) void dynamic_kernel(const int 
 #pragma clang loop unroll_count(2)
     for (int64_t q = 0; q < quads; q++) {
         __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 64);
-        _mm_prefetch((const char *)(b + 2048), _MM_HINT_T0);
-        _mm_prefetch((const char *)(b + 2048 + 64), _MM_HINT_T0);
+        _mm_prefetch((const char *)(b + TK_INT8_AHEAD), _MM_HINT_T0);
+        _mm_prefetch((const char *)(b + TK_INT8_AHEAD + 64), _MM_HINT_T0);
 #pragma clang loop unroll(full)
         for (int i = 0; i < rows; i++) {
             __m512i x = _mm512_set1_epi32(a[i]);
@@ -143,11 +144,14 @@ void tk_int8_dynamic_avx512(const tk_quantized_product *p) {
     // Integers add up to the same in any split. A task is worth at least some 2^15 products.
     int64_t wanted = tk_groups_of(32, w.row_blocks), most = (int64_t)((double)p->m * (double)p->n * (double)p->k / 32768) + 1;
     w.column_block = least(least(wanted, most), w.column_panels);
-    w.per_task = tk_groups_of(w.column_panels, w.column_block);
+    w.per_task = w.row_panels == 1 ? tk_panels_per_task(w.column_panels, w.quads * 4 * NR) : tk_groups_of(w.column_panels, w.column_block);
     w.column_block = tk_groups_of(w.column_panels, w.per_task);
     int64_t tasks = w.row_blocks * w.column_block;
     if (tasks == 1) multiply_task(&w, 0);
-    else tk_parallel(tasks, multiply_task, &w);
+    else {
+        if (w.row_panels == 1) tk_note_matrix(p->panels, (size_t)(w.column_panels * w.quads * 4 * NR));
+        tk_parallel(tasks, multiply_task, &w);
+    }
     tk_free(w.row_scales, scale_bytes);
     tk_free(w.rows, row_bytes);
 }
@@ -173,8 +177,8 @@ AVX512 void tk_int8_row_avx512(const tk_quantized_product *p, int64_t low, int64
                 for (int64_t i = 0; i < p->k - 4 * q; i++) last[i] = x[i];
                 x = last;
             }
-            _mm_prefetch((const char *)(b + 2048), _MM_HINT_T0);
-            _mm_prefetch((const char *)(b + 2048 + 64), _MM_HINT_T0);
+            _mm_prefetch((const char *)(b + TK_INT8_AHEAD), _MM_HINT_T0);
+            _mm_prefetch((const char *)(b + TK_INT8_AHEAD + 64), _MM_HINT_T0);
 #pragma clang loop unroll(full)
             for (int h = 0; h < 2; h++) {
                 __m512i w = _mm512_loadu_si512(b + 64 * h);
@@ -217,10 +221,10 @@ BF16 static inline __attribute__((always_inline)) void int4_row(const bool has_o
             __m512 part[2][2], xs = _mm512_setzero_ps();
             for (int h = 0; h < 2; h++) part[h][0] = part[h][1] = _mm512_setzero_ps();
             const int32_t *pairs = (const int32_t *)(x + g * p->group);
-            _mm_prefetch((const char *)(p->steps + (panel * groups + g + 8) * NR), _MM_HINT_T0);
+            _mm_prefetch((const char *)(p->steps + (panel * groups + g + 32) * NR), _MM_HINT_T0);
             for (int64_t i = 0; i < blocks; i++) {
-                _mm_prefetch((const char *)(b + 2048), _MM_HINT_T0);
-                _mm_prefetch((const char *)(b + 2048 + 64), _MM_HINT_T0);
+                _mm_prefetch((const char *)(b + TK_INT4_AHEAD), _MM_HINT_T0);
+                _mm_prefetch((const char *)(b + TK_INT4_AHEAD + 64), _MM_HINT_T0);
 #pragma clang loop unroll(full)
                 for (int n = 0; n < 4; n++) {
                     __m512bh pair = (__m512bh)_mm512_set1_epi32(pairs[4 * i + n]);

@@ -4,6 +4,14 @@ import CoreTensor
 public protocol Layer: Module {
     /// The layer's output for `x`; each layer says which shapes it takes and gives.
     func callAsFunction(_ x: Tensor) -> Tensor
+    /// What a backend needs to compute this layer within a larger step, if it is `x · Wᵀ + bias` for inputs of type `dtype`, without
+    /// gradients; else nil, the default.
+    func linearPlan(for dtype: DType) -> LinearPlan?
+}
+
+extension Layer {
+    /// Nil: the layer is computed by calling it.
+    public func linearPlan(for dtype: DType) -> LinearPlan? { nil }
 }
 
 /// Layers one after another.

@@ -37,6 +37,11 @@ public final class Adagrad: Optimizer {
         super.init(groups, learningRate: learningRate, weightDecay: weightDecay)
     }
 
+    /// Without decay, from the second step on: the first makes the accumulator.
+    public override func leavesZeroGradientsAlone(_ group: Group, _ state: [String: Tensor]) -> Bool {
+        group.weightDecay == 0 && state["sum"] != nil
+    }
+
     public override func update(
         _ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
     ) {

@@ -118,6 +118,10 @@ open class Optimizer {
                     guard parameter.requiresGrad, let gradient = parameter.grad else { continue }
                     let dtype = parameter.dtype
                     if dtype == .float32 || dtype == .float64 {
+                        if leavesZeroGradientsAlone(group, states[index]), gradient.dtype == dtype, let few = gradient.onlyRows {
+                            updateRows(few.ids, of: parameter, few.rows, group, &states[index])
+                            continue
+                        }
                         let isReady = gradient.dtype == dtype && gradient.isContiguous && gradient.tapeNode == nil
                         update(
                             parameter, isReady ? gradient : gradient.detached().to(dtype).contiguous(), group, &states[index])
@@ -142,6 +146,35 @@ open class Optimizer {
     /// One parameter's update, in place. `state` holds the parameter's own tensors from step to step.
     open func update(_ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]) {
         fail("Optimizer", "\(type(of: self)) has no update")
+    }
+
+    /// Whether the update of an element whose gradient is 0 changes neither it nor its state, as far as these exist: then a large
+    /// table of which few rows have a gradient is updated in those rows only, which need not be in a gradient of the whole table.
+    /// False unless a subclass says otherwise.
+    open func leavesZeroGradientsAlone(_ group: Group, _ state: [String: Tensor]) -> Bool { false }
+
+    /// The update of a few rows of a parameter and of its state.
+    private func updateRows(
+        _ ids: Tensor, of parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
+    ) {
+        func rows(_ table: RawTensor) -> Tensor {
+            let out = RawTensor(gradient.raw.layout, table.dtype, table.device)
+            table.backend.gatherRows(table, ids: ids.raw, out)
+            return Tensor(raw: out)
+        }
+        var few: [String: Tensor] = [:]
+        for (name, tensor) in state { few[name] = tensor.shape == parameter.shape ? rows(tensor.contiguous().raw) : tensor }
+        let part = Parameter(parameter.update { rows($0) })
+        update(part, gradient, group, &few)
+        parameter.update { $0.backend.setRows($0, ids: ids.raw, part.value.raw) }
+        for (name, tensor) in few {
+            guard var whole = state.removeValue(forKey: name), whole.shape == parameter.shape else {
+                state[name] = tensor
+                continue
+            }
+            whole.withMutableRaw { $0.backend.setRows($0, ids: ids.raw, tensor.raw) }
+            state[name] = whole
+        }
     }
 
     // MARK: State

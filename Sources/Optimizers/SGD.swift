@@ -61,6 +61,11 @@ public final class SGD: Optimizer {
         SGD([ParameterGroup(parameters)], learningRate: learningRate, beta: beta, weightDecay: weightDecay)
     }
 
+    /// Without momentum and decay; the rest of the table has no state either.
+    public override func leavesZeroGradientsAlone(_ group: Group, _ state: [String: Tensor]) -> Bool {
+        (group.momentum ?? momentum) == 0 && group.weightDecay == 0
+    }
+
     public override func update(
         _ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
     ) {

@@ -49,6 +49,12 @@ public final class QuantizedLinear: Module, Layer {
 
     /// `x · Wᵀ + bias` in the type of `x`. Traps if `x` requires a gradient.
     public func callAsFunction(_ x: Tensor) -> Tensor { weight.linear(x, bias: bias?.value) }
+
+    /// For float32, bfloat16 and float16: the weight as it is.
+    public func linearPlan(for dtype: DType) -> LinearPlan? {
+        if ![.float32, .bfloat16, .float16].contains(dtype) { return nil }
+        return LinearPlan(weight: .quantized(weight.plan), bias: bias.map { $0.value.to(dtype).contiguous().raw })
+    }
 }
 
 extension Module {

@@ -135,6 +135,17 @@ public struct QuantizedWeight: Sendable {
         [panels, scales, offsets, sums].compactMap { $0 }.reduce(0) { $0 + $1.count * $1.dtype.byteCount }
     }
 
+    /// As a backend takes it.
+    var plan: QuantizedLinearPlan {
+        let format: QuantizedLinearPlan.Format =
+            switch self.format {
+            case .int8Dynamic: .int8Dynamic(sums: sums!.raw)
+            case .int8: .int8
+            case .int4(let size, _): .int4(size: size, offsets: offsets?.raw)
+            }
+        return QuantizedLinearPlan(outputs: outputs, inputs: inputs, panels: panels.raw, scales: scales.raw, format: format)
+    }
+
     /// `x · Wᵀ + bias`: `[..., inputs]` gives `[..., outputs]` in the type of `x`, float32, bfloat16 or float16. For inference: traps if `x` or
     /// `bias` requires a gradient.
     public func linear(_ x: Tensor, bias: Tensor? = nil) -> Tensor {
@@ -151,13 +162,6 @@ public struct QuantizedWeight: Sendable {
             fail("quantized linear", "has no derivative; use withoutGrad { } or detached() on its input")
         }
         let dense = x.contiguous().raw
-        let format: QuantizedLinearPlan.Format =
-            switch self.format {
-            case .int8Dynamic: .int8Dynamic(sums: sums!.raw)
-            case .int8: .int8
-            case .int4(let size, _): .int4(size: size, offsets: offsets?.raw)
-            }
-        let plan = QuantizedLinearPlan(outputs: outputs, inputs: inputs, panels: panels.raw, scales: scales.raw, format: format)
         let out = RawTensor(Layout(shape: Array(x.shape.dropLast()) + [outputs]), x.dtype, x.device)
         out.backend.quantizedLinear(dense, plan, bias: bias?.to(x.dtype).contiguous().raw, out)
         return Tensor(raw: out)

@@ -80,6 +80,8 @@ public final class GPT: Module {
             } else if parameter.shape.count == 2 {
                 let isResidual = name.hasSuffix("attention.output.weight") || name.hasSuffix("feedForward.project.weight")
                 let deviation = isResidual ? 0.02 / Double(2 * c.layers).squareRoot() : 0.02
+                // Lets go of the layer's own values before others are drawn: the table of tokens is the largest part of a small model.
+                parameter.value = Tensor(zeros: []).expanded(to: parameter.shape)
                 parameter.value = Tensor(normal: parameter.shape, standardDeviation: deviation, generator: generator)
             }
         }

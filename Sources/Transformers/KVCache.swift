@@ -54,8 +54,8 @@ public struct KVCache: Sendable {
             }
             let end = length + keys.shape[2]
             if let limit, end > limit { fail("KVCache.append", "\(end) positions exceed the capacity of \(limit)") }
-            Self.write(keys, to: &storedKeys, at: length, end: end, limit: limit)
-            Self.write(values, to: &storedValues, at: length, end: end, limit: limit)
+            Self.write(keys, to: &storedKeys, at: length, limit: limit)
+            Self.write(values, to: &storedValues, at: length, limit: limit)
             length = end
         }
 
@@ -64,18 +64,39 @@ public struct KVCache: Sendable {
             self.length = length
         }
 
-        private static func write(_ new: Tensor, to stored: inout Tensor?, at start: Int, end: Int, limit: Int?) {
-            let s = new.shape
-            if let old = stored, [old.shape[0], old.shape[1], old.shape[3]] != [s[0], s[1], s[3]] || old.dtype != new.dtype {
-                fail("KVCache.append", "\(new.dtype) \(s) does not continue \(old.dtype) \(old.shape)")
+        /// Hands `body` the stored keys and values `[batch, kvHeads, capacity, dim]`, with room for another position, to write them at
+        /// ``length``; the position counts if `body` says so.
+        mutating func extend(
+            batch: Int, heads: Int, dim: Int, like x: RawTensor, _ body: (RawTensor, RawTensor) -> Bool
+        ) -> Bool {
+            if let limit, length + 1 > limit { fail("KVCache.append", "\(length + 1) positions exceed the capacity of \(limit)") }
+            let new = [batch, heads, 1, dim]
+            Self.makeRoom(for: new, x.dtype, x.device, in: &storedKeys, at: length, limit: limit)
+            Self.makeRoom(for: new, x.dtype, x.device, in: &storedValues, at: length, limit: limit)
+            let isWritten = storedKeys!.withMutableRaw { keys in storedValues!.withMutableRaw { values in body(keys, values) } }
+            if isWritten { length += 1 }
+            return isWritten
+        }
+
+        // Room behind `start` for keys or values of shape `s`.
+        private static func makeRoom(
+            for s: Shape, _ dtype: DType, _ device: Device, in stored: inout Tensor?, at start: Int, limit: Int?
+        ) {
+            if let old = stored, [old.shape[0], old.shape[1], old.shape[3]] != [s[0], s[1], s[3]] || old.dtype != dtype {
+                fail("KVCache.append", "\(dtype) \(s) does not continue \(old.dtype) \(old.shape)")
             }
+            let end = start + s[2]
             if stored == nil || end > stored!.shape[2] {
                 // Doubling keeps the cost of copying to a constant per position.
                 let capacity = limit ?? max(end, 2 * (stored?.shape[2] ?? 16))
-                var room = Tensor(zeros: [s[0], s[1], capacity, s[3]], dtype: new.dtype, device: new.device)
+                var room = Tensor(zeros: [s[0], s[1], capacity, s[3]], dtype: dtype, device: device)
                 if start > 0 { copy(stored!.narrowed(axis: 2, start: 0, length: start), to: &room, at: 0) }
                 stored = room
             }
+        }
+
+        private static func write(_ new: Tensor, to stored: inout Tensor?, at start: Int, limit: Int?) {
+            makeRoom(for: new.shape, new.dtype, new.device, in: &stored, at: start, limit: limit)
             copy(new, to: &stored!, at: start)
         }
 

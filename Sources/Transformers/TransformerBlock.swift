@@ -66,7 +66,9 @@ public final class TransformerBlock: Module, Layer {
     public func callAsFunction(_ x: Tensor) -> Tensor { body(x) { attention($0) } }
 
     /// The same for positions that follow those in `cache`, which they join.
-    public func callAsFunction(_ x: Tensor, cache: inout KVCache.Layer) -> Tensor { body(x) { attention($0, cache: &cache) } }
+    public func callAsFunction(_ x: Tensor, cache: inout KVCache.Layer) -> Tensor {
+        step(x, cache: &cache) ?? body(x) { attention($0, cache: &cache) }
+    }
 
     private func body(_ x: Tensor, _ attend: (Tensor) -> Tensor) -> Tensor {
         switch norm {

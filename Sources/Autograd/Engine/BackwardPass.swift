@@ -186,6 +186,12 @@ struct BackwardPass {
         guard let g = gradients[slot].take() else { return }
         for input in 0..<node.inputCount {
             guard let edge = node.edge(input), wants(edge) else { continue }
+            let target = slots.slot(edge.node)! + edge.output
+            if !detectsAnomalies, var sum = gradients[target].take() {
+                let isAdded = node.addVJP(g, input: input, to: &sum)
+                gradients[target] = sum
+                if isAdded { continue }
+            }
             guard let gradient = node.vjp(g, input: input) else { continue }
             if detectsAnomalies { check(gradient, node, input) }
             add(gradient, to: edge, from: node, input: input)
@@ -210,7 +216,7 @@ struct BackwardPass {
         if gradient.dtype != info.dtype { gradient = gradient.to(info.dtype) }
         let slot = slots.slot(edge.node)! + edge.output
         if var sum = gradients[slot].take() {
-            sum += gradient
+            sum.addGradient(gradient)
             gradients[slot] = sum
         } else {
             gradients[slot] = gradient

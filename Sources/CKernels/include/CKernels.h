@@ -181,9 +181,13 @@ void tk_fill(int dtype, void *dst, int64_t n, const void *value);
 void tk_arange(int dtype, void *dst, int64_t n, double start, double step);
 /// Rows of a [vocabulary, width] table: out[i, :] = table[ids[i], :]. Ids were checked by the caller.
 void tk_gather_rows(int dtype, const void *table, int64_t width, const int64_t *ids, int64_t count, void *out);
+/// out[ids[i], :] = rows[i, :]; each id once.
+void tk_set_rows(int dtype, void *out, int64_t width, const int64_t *ids, int64_t count, const void *rows);
 /// out [table_rows, width] = 0, then out[ids[i], :] += rows[i, :], in the order of i for each row (deterministic). Any numbers;
 /// f16 and bf16 add in float and round once.
 void tk_scatter_rows(int dtype, void *out, int64_t table_rows, int64_t width, const int64_t *ids, int64_t count, const void *rows);
+/// out[ids[i], :] += rows[i, :], in the order of i; the other rows are not touched.
+void tk_add_rows(int dtype, void *out, int64_t width, const int64_t *ids, int64_t count, const void *rows);
 /// out[o, j, i] = src[o, index[o, j, i], i]; src is [outer, src_n, inner], index and out [outer, n, inner].
 void tk_gather(int dtype, const void *src, int64_t outer, int64_t src_n, int64_t inner, const int64_t *index, int64_t n, void *out);
 /// dst[o, index[o, j, i], i] += src[o, j, i], in the order of j. Float and integer types.
@@ -350,6 +354,29 @@ void tk_attention_grad(int dtype, const tk_attention_shape *s, const void *q, co
                        tk_attention_strides dv_strides);
 /// Which weights the dropout of `s` keeps: dense [batch, heads, q_len, kv_len].
 void tk_attention_kept(const tk_attention_shape *s, bool *kept);
+
+// ---- decoder.c: f32, and bf16 ----
+/// A linear layer: a dense weight [outputs, inputs] of the activations' type, or one of the quantised forms above, whose steps are
+/// `scales`. The bias is of the activations' type, or NULL.
+enum { TK_LINEAR_DENSE = 0, TK_LINEAR_INT8_DYNAMIC, TK_LINEAR_INT8, TK_LINEAR_INT4 };
+typedef struct {
+    int kind;
+    int64_t outputs, inputs, group;
+    const void *weight, *scales, *sums, *offsets, *bias;
+} tk_linear;
+/// A pre-norm transformer block and its cache: `qkv` makes 3 width features of width, `keys` and `values` are
+/// [batch, heads, capacity, width / heads], of which `length` positions are there.
+typedef struct {
+    int dtype, activation;                          // activation: a TK_ unary operation
+    int64_t batch, width, heads, capacity, length;
+    const void *norm_weight[2], *norm_bias[2];      // each may be NULL
+    double eps[2];
+    tk_linear qkv, output, expand, project;
+    void *keys, *values;
+} tk_decoder_block;
+/// One further position of each sequence, x [batch, width]: m = x + output(attention(qkv(norm(x)))), y = m + project(activation(expand(norm(m)))).
+/// Its keys and values are written at `length`.
+void tk_decoder_block_step(const tk_decoder_block *p, const void *x, void *y);
 
 // ---- convolution: conv.c. f32, f64 and i64 (wrapping) ----
 /// Sizes of a convolution over up to three axes (leading axes 1 where there are fewer). Input [batch, groups · inputs, in...],

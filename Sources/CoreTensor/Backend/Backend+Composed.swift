@@ -1,6 +1,23 @@
 // Primitives made of others, for backends that have none of their own.
 
 extension Backend {
+    /// An element at a time, by ``scatterReduce(_:_:index:_:outputView:n:)``.
+    public func setRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
+        let places = RawTensor(rows.layout, .int64, ids.device)
+        copy(ids.view(Layout(shape: rows.shape, strides: [1, 0])), to: places)
+        scatterReduce(.set, rows, index: places, out, outputView: AxisView(out.shape, axis: 0), n: ids.count)
+    }
+
+    /// By ``scatterAdd(_:index:_:outputView:n:)``, every element with the index of its row.
+    public func addRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
+        let width = out.shape[1], n = ids.count
+        let index = ids.view(Layout(shape: [n, width], strides: [1, 0])).denseCopy()
+        scatterAdd(rows, index: index, out, outputView: AxisView(outer: 1, n: out.shape[0], inner: width), n: n)
+    }
+
+    /// False: step by step.
+    public func decoderBlock(_ x: RawTensor, _ plan: DecoderBlockPlan, _ out: RawTensor) -> Bool { false }
+
     /// Step by step, each a primitive over all elements; outputs of smaller shape are summed last.
     public func fused(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape) {
         let device = outputs[0].device

@@ -59,6 +59,10 @@ public protocol Backend: AnyObject, Sendable {
     func gatherRows(_ table: RawTensor, ids: RawTensor, _ out: RawTensor)
     /// `out [rows, width]` = 0, then `out[ids[i], :] += rows[i, :]`, for each row in the order of `i`.
     func scatterRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor)
+    /// `out[ids[i], :] = rows[i, :]`: `out [rows, width]`, each id once.
+    func setRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor)
+    /// `out[ids[i], :] += rows[i, :]`, for each row in the order of `i`; the other rows stay. The default adds element by element.
+    func addRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor)
     /// `out[o, j, i] = x[o, index[o, j, i], i]`: `x` seen as `sourceView`, `index` and `out` as `[outer, n, inner]`.
     func gather(_ x: RawTensor, index: RawTensor, _ out: RawTensor, sourceView: AxisView, n: Int)
     /// `out[o, index[o, j, i], i] += x[o, j, i]`, in the order of `j`: `out` seen as `outputView`, `x` and `index` as
@@ -121,6 +125,9 @@ public protocol Backend: AnyObject, Sendable {
     /// `out = x · Wᵀ + bias` with a weight in few bits: rows `x [..., inputs]`, float32, bfloat16 or float16 like `out [..., outputs]`
     /// and `bias [outputs]`.
     func quantizedLinear(_ x: RawTensor, _ plan: QuantizedLinearPlan, bias: RawTensor?, _ out: RawTensor)
+    /// One further position of each sequence, `x [..., width]`, through a transformer block; its keys and values join the plan's. False, and
+    /// nothing done, if the backend computes blocks only step by step, which is the default.
+    func decoderBlock(_ x: RawTensor, _ plan: DecoderBlockPlan, _ out: RawTensor) -> Bool
     /// A matrix decomposition or solver.
     func linearAlgebra(_ call: LinearAlgebraCall)
     /// softmax(scale · q kᵀ) v: `q [batch, heads, queries, dim]`, `k` and `v [batch, kvHeads, keys, dim]`, where kvHeads divides

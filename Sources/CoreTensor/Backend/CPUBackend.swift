@@ -177,6 +177,16 @@ public final class CPUBackend: Backend, Sendable {
             rows.pointer)
     }
 
+    /// Rows into `[rows, width]` by `tk_set_rows`, each id once.
+    public func setRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
+        tk_set_rows(out.dtype.code, out.pointer, Int64(out.shape[1]), int64Pointer(ids), Int64(ids.count), rows.pointer)
+    }
+
+    /// Rows added where they belong in `[rows, width]`, by `tk_add_rows`.
+    public func addRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
+        tk_add_rows(out.dtype.code, out.pointer, Int64(out.shape[1]), int64Pointer(ids), Int64(ids.count), rows.pointer)
+    }
+
     /// `out[o, j, i] = x[o, index[o, j, i], i]`, by `tk_gather`.
     public func gather(_ x: RawTensor, index: RawTensor, _ out: RawTensor, sourceView: AxisView, n: Int) {
         tk_gather(

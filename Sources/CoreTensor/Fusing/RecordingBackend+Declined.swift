@@ -10,6 +10,8 @@ extension RecordingBackend {
     func sumOfSquares(_ x: RawTensor) -> Double { declines("sumOfSquares") }
     func gatherRows(_ table: RawTensor, ids: RawTensor, _ out: RawTensor) { declines("gatherRows") }
     func scatterRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) { declines("scatterRows") }
+    func setRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) { declines("setRows") }
+    func addRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) { declines("addRows") }
     func gather(_ x: RawTensor, index: RawTensor, _ out: RawTensor, sourceView: AxisView, n: Int) { declines("gather") }
     func scatterAdd(_ x: RawTensor, index: RawTensor, _ out: RawTensor, outputView: AxisView, n: Int) { declines("scatterAdd") }
     func firstOutOfRange(_ index: RawTensor, limit: Int) -> Int? { declines("firstOutOfRange") }

@@ -96,6 +96,14 @@ final class ProfilingBackend: Backend {
         time("scatterRows", [out, ids, rows]) { timed.scatterRows(out, ids: ids, rows) }
     }
 
+    func setRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
+        time("setRows", [ids, rows, rows]) { timed.setRows(out, ids: ids, rows) }
+    }
+
+    func addRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
+        time("addRows", [out, ids, rows]) { timed.addRows(out, ids: ids, rows) }
+    }
+
     func gather(_ x: RawTensor, index: RawTensor, _ out: RawTensor, sourceView: AxisView, n: Int) {
         time("gather", [x, index, out]) { timed.gather(x, index: index, out, sourceView: sourceView, n: n) }
     }

@@ -29,7 +29,7 @@ public final class LeafNode: Node, @unchecked Sendable {
                 if stored == nil { swap(&stored, &mine) } else { swap(&stored, &other) }
             }
             if var sum = other.take(), let addend = mine.take() {
-                sum += addend
+                sum.addGradient(addend)
                 mine = sum
             }
         }

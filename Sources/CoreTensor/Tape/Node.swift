@@ -101,6 +101,18 @@ open class Node: @unchecked Sendable {
     /// Whether ``vjp(_:needs:)`` is the rule.
     open var isJoint: Bool { false }
 
+    /// Adds the gradient of input `input` to `sum`, which is dense, has its shape and the type of `g`, and is seen by nobody else, where
+    /// that is less work than the rule and an addition. False, which is the default: it is not. Called for gradients that are not recorded.
+    open func vjp(_ g: RawTensor, input: Int, addedTo sum: RawTensor) -> Bool { false }
+
+    /// As ``vjp(_:input:addedTo:)`` if `sum` may be written in place.
+    public final func addVJP(_ g: Tensor, input: Int, to sum: inout Tensor) -> Bool {
+        if isGradEnabled || g.isBatched || sum.isBatched || sum.node != nil || sum.dtype != g.dtype { return false }
+        if sum.raw.storage.pending?.isPending == true { return false }  // rows are added to rows
+        if !sum.raw.isContiguous || !sum.raw.isUniquelyReferenced() { return false }
+        return vjp(g.raw, input: input, addedTo: sum.raw)
+    }
+
     // MARK: Edges
 
     /// Where input `input` came from; nil if it needs no gradient. Traps if there is no such input.

@@ -64,6 +64,30 @@ public final class Layout: Sendable {
         isContiguous = contiguous || count == 0
     }
 
+    /// The same elements in the same order in another shape of as many, without a copy; nil where strides do not allow that. After
+    /// PyTorch's `computeStride`: axes that lie in memory as one are cut anew.
+    func regrouped(_ target: Shape) -> Layout? {
+        if count == 0 || rank == 0 { return nil }
+        var newStrides = [Int](repeating: 0, count: target.count)
+        var axis = target.count - 1, base = strides[rank - 1], old = 1, new = 1
+        for d in (0..<rank).reversed() {
+            old *= shape[d]
+            if d > 0 && (shape[d - 1] == 1 || strides[d - 1] == old * base) { continue }
+            while axis >= 0 && (new < old || target[axis] == 1) {
+                newStrides[axis] = new * base
+                new *= target[axis]
+                axis -= 1
+            }
+            if new != old { return nil }
+            if d > 0 {
+                base = strides[d - 1]
+                old = 1
+                new = 1
+            }
+        }
+        return axis < 0 ? Layout(shape: target, strides: newStrides) : nil
+    }
+
     @inline(__always) var rank: Int { shape.count }
 
     @inline(__always) static func sameShape(_ a: Layout, _ b: Layout) -> Bool { a === b || a.shape == b.shape }

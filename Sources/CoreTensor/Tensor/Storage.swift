@@ -2,8 +2,9 @@ import CKernels
 
 /// A block of memory on one device, shared by the tensors that view it and freed with the last of them.
 public final class Storage: @unchecked Sendable {
-    /// Address of the first byte (a device address off the CPU).
-    public let base: UnsafeMutableRawPointer
+    private let address: UnsafeMutableRawPointer
+    /// What the memory is to hold, where nobody has looked at it yet.
+    let pending: PendingRows?
     /// Size of the block in bytes, as asked for.
     public let byteCount: Int
     /// The device whose memory this is.
@@ -11,11 +12,19 @@ public final class Storage: @unchecked Sendable {
     /// Keeps foreign memory alive (a mapped file, say). Such memory is never written to.
     let owner: AnyObject?
 
-    /// Fresh memory from the CPU's caching allocator; its content is undefined.
+    /// Address of the first byte (a device address off the CPU).
     @inline(__always)
-    init(cpuByteCount byteCount: Int) {
+    public var base: UnsafeMutableRawPointer {
+        if let pending { pending.place(at: address) }
+        return address
+    }
+
+    /// Fresh memory from the CPU's caching allocator; its content is undefined, or made of `pending` when it is first looked at.
+    @inline(__always)
+    init(cpuByteCount byteCount: Int, pending: PendingRows? = nil) {
         guard let memory = tk_alloc(byteCount) else { fail("allocate", "no memory for \(byteCount) bytes") }
-        base = memory
+        address = memory
+        self.pending = pending
         self.byteCount = byteCount
         device = .cpu
         owner = nil
@@ -23,7 +32,8 @@ public final class Storage: @unchecked Sendable {
 
     /// Memory that a backend allocated; its ``Backend/deallocate(_:byteCount:)`` takes it back.
     public init(base: UnsafeMutableRawPointer, byteCount: Int, device: Device) {
-        self.base = base
+        address = base
+        pending = nil
         self.byteCount = byteCount
         self.device = device
         owner = nil
@@ -31,7 +41,8 @@ public final class Storage: @unchecked Sendable {
 
     /// Read-only memory that `owner` keeps alive.
     public init(readOnly base: UnsafeRawPointer, byteCount: Int, owner: AnyObject) {
-        self.base = UnsafeMutableRawPointer(mutating: base)
+        address = UnsafeMutableRawPointer(mutating: base)
+        pending = nil
         self.byteCount = byteCount
         device = .cpu
         self.owner = owner
@@ -42,9 +53,9 @@ public final class Storage: @unchecked Sendable {
     deinit {
         if owner != nil { return }
         if device.kind == .cpu {
-            tk_free(base, byteCount)
+            tk_free(address, byteCount)
         } else {
-            Backends.backend(for: device).deallocate(base, byteCount: byteCount)
+            Backends.backend(for: device).deallocate(address, byteCount: byteCount)
         }
     }
 }

@@ -35,4 +35,14 @@ public final class Linear: Module, Layer {
         if let replacement { return replacement(x) }
         return linear(x, weight.value, bias?.value)
     }
+
+    /// Weight and bias, or the replacement's, where they are dense and of type `dtype`.
+    public func linearPlan(for dtype: DType) -> LinearPlan? {
+        if let replacement { return replacement.linearPlan(for: dtype) }
+        let weight = weight.value.raw, bias = bias?.value.raw
+        if weight.dtype != dtype || !weight.isContiguous || bias.map({ $0.dtype != dtype || !$0.isContiguous }) == true {
+            return nil
+        }
+        return LinearPlan(weight: .dense(weight), bias: bias)
+    }
 }

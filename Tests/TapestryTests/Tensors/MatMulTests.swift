@@ -32,6 +32,20 @@ import Testing
         #expect(matmul(wide, b).isEqual(to: matmul(a, b)))
     }
 
+    /// Products whose result goes past the caches (large, of a transposed matrix with few rows), and the same in parts that do not.
+    @Test func streamed() {
+        let generator = RandomGenerator(seed: 61)
+        for (m, n, k) in [(1100, 1008, 70), (1031, 1040, 9), (1100, 1001, 40), (700, 1600, 801)] {
+            let a = Tensor(normal: [k, m], generator: generator), b = Tensor(normal: [k, n], generator: generator)
+            let product = matmul(a.T, b)
+            let parts = [0..<300, 300..<m].map { matmul(a.T[$0], b) }
+            #expect(product.isEqual(to: concatenate(parts)), "\([m, n, k])")
+            let wrong = mismatch(
+                product, matmul(a.T.to(.float64), b.to(.float64)), Tolerance(relative: 1e-5, absolute: 1e-4), anyType: true)
+            #expect(wrong == nil, "\([m, n, k]): \(wrong ?? "")")
+        }
+    }
+
     @Test func batches() {
         let generator = RandomGenerator(seed: 51)
         let a = Tensor(normal: [3, 1, 40, 50], generator: generator), b = Tensor(normal: [4, 50, 60], generator: generator)

@@ -14,7 +14,7 @@ final class AttentionBackward: Node, @unchecked Sendable {
         if g.isBatched || (isGradEnabled && [q, k, v, g].contains(where: \.requiresGrad)) {
             return composed(q, k, v, g)
         }
-        let dq = denseAs(q), dk = denseAs(k), dv = denseAs(v)
+        let (dq, dk, dv) = asParts(q, k, v) ?? (denseAs(q), denseAs(k), denseAs(v))
         dq.backend.attentionGrad(
             q.raw, k.raw, v.raw, out: saved(3).raw, lse: saved(4).raw, withDenseLast(g.raw.broadcast(to: saved(3).shape)),
             dq: dq, dk: dk, dv: dv, plan)
@@ -24,6 +24,20 @@ final class AttentionBackward: Node, @unchecked Sendable {
     /// Memory order [batch, length, heads, dim], as the projections' gradients want it, unless x itself is dense.
     private func denseAs(_ x: Tensor) -> RawTensor {
         x.raw.layout.isContiguous ? RawTensor(shape: x.shape, x.dtype, x.device) : headsInside(x.shape, x.dtype, x.device)
+    }
+
+    /// Where queries, keys and values are parts of one projection `[batch, length, 3 · heads · dim]`, so are their gradients: joining them
+    /// copies nothing.
+    private func asParts(_ q: Tensor, _ k: Tensor, _ v: Tensor) -> (RawTensor, RawTensor, RawTensor)? {
+        let s = q.shape, width = s[1] * s[3], first = q.raw
+        let strides = [s[2] * 3 * width, s[3], 3 * width, 1]
+        for (i, part) in [q.raw, k.raw, v.raw].enumerated()
+        where part.storage !== first.storage || part.shape != s || part.layout.strides != strides
+            || part.offset != first.offset + i * width
+        { return nil }
+        let joint = RawTensor(shape: [s[0], s[2], 3 * width], q.dtype, q.device)
+        func part(_ i: Int) -> RawTensor { joint.view(Layout(shape: s, strides: strides), offset: i * width) }
+        return (part(0), part(1), part(2))
     }
 
     // P = softmax(S), D what dropout multiplies by: dv = (P D)ᵀ g, dP = (g vᵀ) D, dS = P (dP - Σ P dP) scale, dq = dS k, dk = dSᵀ q

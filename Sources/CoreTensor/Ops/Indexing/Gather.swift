@@ -25,11 +25,25 @@ final class EmbeddingBackward: Node, @unchecked Sendable {
     }
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
         let ids = saved(0)
+        if !g.isBatched && !ids.isBatched && !g.requiresGrad && PendingRows.suits(table: table, ids: ids.count, g.dtype, g.device)
+        {
+            let rows = g.raw.contiguous(), places = ids.raw.contiguous()
+            return Tensor(raw: PendingRows.table(table, ids: places, rows: rows, excluding: paddingIndex))
+        }
         var result = scatterRows(g, ids, table)
         if let paddingIndex {
             result = result.replacing([.at(paddingIndex)], with: Tensor(zeros: [], dtype: g.dtype, device: g.device))
         }
         return result
+    }
+
+    // The table of a tied output head has a dense gradient already: the few rows are added there. (16-bit ones are rounded once, by the
+    // rule.)
+    override func vjp(_ g: RawTensor, input: Int, addedTo sum: RawTensor) -> Bool {
+        let ids = savedRaw(0)
+        if paddingIndex != nil || ids.count >= table[0] || g.dtype.byteCount < 4 { return false }
+        sum.backend.addRows(sum, ids: ids.contiguous(), g.contiguous())
+        return true
     }
 }
 

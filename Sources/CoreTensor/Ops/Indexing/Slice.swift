@@ -33,12 +33,28 @@ final class SplitBackward: Node, @unchecked Sendable {
     }
     override var isJoint: Bool { true }
     override func vjp(_ outputs: [Tensor?], needs: [Bool]) -> [Tensor?] {
+        if let whole = neighbours(outputs) { return [Tensor(raw: whole)] }
         let parts = outputs.enumerated().map { index, g in
             let info = outputInfo(index)
             return g
                 ?? Tensor(zeros: info.layout.shape, dtype: info.dtype, device: outputs.compactMap { $0 }.first?.device ?? .cpu)
         }
         return [concatenate(parts, axis: axis)]
+    }
+
+    /// Parts that lie side by side in one buffer already, seen as one; nil if they do not, or carry a tape.
+    private func neighbours(_ parts: [Tensor?]) -> RawTensor? {
+        guard let first = parts[0], first.node == nil, !first.isBatched else { return nil }
+        let raw = first.raw, strides = raw.layout.strides
+        var shape = raw.shape, end = raw.offset + shape[axis] * strides[axis]
+        for case let part in parts.dropFirst() {
+            guard let part, part.node == nil, !part.isBatched, part.raw.storage === raw.storage, part.raw.offset == end,
+                part.dtype == first.dtype, part.raw.layout.strides == strides
+            else { return nil }
+            shape[axis] += part.shape[axis]
+            end += part.shape[axis] * strides[axis]
+        }
+        return raw.view(Layout(shape: shape, strides: strides))
     }
 }
 

@@ -8,7 +8,7 @@ final class LinearBackward: Node, @unchecked Sendable {
 
     // y = x Wᵀ + b over rows: dx = g W, dW = gᵀ x, db = Σ g
     override func vjp(_ g: Tensor, input: Int) -> Tensor? {
-        if !isGradEnabled, !g.isBatched, let result = direct(g.raw, input) { return Tensor(raw: result) }
+        if !isGradEnabled, !g.isBatched, let result = direct(g.raw, input, sum: nil) { return Tensor(raw: result) }
         switch input {
         case 0: return matmul(g, saved(1).to(g.dtype))
         case 1:
@@ -19,21 +19,28 @@ final class LinearBackward: Node, @unchecked Sendable {
         }
     }
 
-    /// The gradient that need not be recorded: one call of the backend, no views. Nil if the types differ.
-    private func direct(_ g: RawTensor, _ input: Int) -> RawTensor? {
+    override func vjp(_ g: RawTensor, input: Int, addedTo sum: RawTensor) -> Bool {
+        input < 2 && lowered == nil && direct(g, input, sum: sum) != nil
+    }
+
+    /// The gradient that need not be recorded, added to `sum` if there is one: one call of the backend, no views. Nil if the types
+    /// differ.
+    private func direct(_ g: RawTensor, _ input: Int, sum: RawTensor?) -> RawTensor? {
         let x = savedRaw(0), weight = savedRaw(1), right = lowered ?? weight
         if g.dtype != right.dtype || g.dtype != x.dtype { return nil }
         let outputs = weight.shape[0], inputs = weight.shape[1]
         let g = g.contiguous(), rows = outputs == 0 ? g.shape.dropLast().reduce(1, *) : g.count / outputs
         switch input {
         case 0:
-            let dx = RawTensor(x.layout, g.dtype, g.device)
-            matrixProduct(g, rows, outputs, transposed: false, right, outputs, inputs, transposed: false, to: dx)
+            let dx = sum ?? RawTensor(x.layout, g.dtype, g.device)
+            matrixProduct(
+                g, rows, outputs, transposed: false, right, outputs, inputs, transposed: false, to: dx, adding: sum != nil)
             return dx
         case 1:
             // Of a weight that was lowered the gradient is summed, and arrives, in float32.
-            let dw = RawTensor(weight.layout, weight.dtype, g.device)
-            matrixProduct(g, rows, outputs, transposed: true, x.contiguous(), rows, inputs, transposed: false, to: dw)
+            let dw = sum ?? RawTensor(weight.layout, weight.dtype, g.device)
+            matrixProduct(
+                g, rows, outputs, transposed: true, x.contiguous(), rows, inputs, transposed: false, to: dw, adding: sum != nil)
             return dw
         default:
             let db = RawTensor(.dense([outputs]), g.dtype, g.device)

@@ -55,11 +55,11 @@ private struct MatrixOperand {
     private static func stride2(_ batch: Int) -> ReversedCollection<Range<Int>> { (0..<batch).reversed() }
 }
 
-/// `op(a) · op(b) (+ bias)` written to `out`, which is dense and has m · n elements in any shape. Each operand is a matrix `[rows, columns]`,
+/// `op(a) · op(b) (+ bias)` written or added to `out`, which is dense and has m · n elements in any shape. Each operand is a matrix `[rows, columns]`,
 /// or dense and of any shape with `rows · columns` elements; transposed it is taken as `[columns, rows]`.
 func matrixProduct(
     _ a: RawTensor, _ aRows: Int, _ aColumns: Int, transposed aTransposed: Bool, _ b: RawTensor, _ bRows: Int, _ bColumns: Int,
-    transposed bTransposed: Bool, bias: RawTensor? = nil, to out: RawTensor
+    transposed bTransposed: Bool, bias: RawTensor? = nil, to out: RawTensor, adding: Bool = false
 ) {
     func operand(_ x: RawTensor, _ rows: Int, _ columns: Int) -> (raw: RawTensor, turned: Bool, leading: Int) {
         if x.layout.isContiguous { return (x, false, Swift.max(columns, 1)) }
@@ -71,9 +71,10 @@ func matrixProduct(
         return (x.denseCopy(), false, Swift.max(columns, 1))
     }
     let left = operand(a, aRows, aColumns), right = operand(b, bRows, bColumns)
-    let plan = MatMulPlan(
+    var plan = MatMulPlan(
         transposeA: left.turned != aTransposed, transposeB: right.turned != bTransposed, m: aTransposed ? aColumns : aRows,
         n: bTransposed ? bRows : bColumns, k: aTransposed ? aRows : aColumns, lda: left.leading, ldb: right.leading)
+    plan.accumulate = adding
     out.backend.matmul(left.raw, right.raw, out, plan, bias: bias)
 }
 

@@ -4,7 +4,13 @@ final class ReshapeBackward: Node, @unchecked Sendable {
         self.inputShape = inputShape
         super.init()
     }
-    override func vjp(_ g: Tensor, input: Int) -> Tensor? { g.reshaped(inputShape) }
+    override func vjp(_ g: Tensor, input: Int) -> Tensor? {
+        // A gradient may keep strides of its own, so that parts of one buffer stay there.
+        if !g.isBatched, !g.isContiguous, let layout = g.raw.layout.regrouped(inputShape) {
+            return record(g.raw.view(layout), g) { ReshapeBackward(g.shape) }
+        }
+        return g.reshaped(inputShape)
+    }
 }
 
 /// The sizes with a -1 replaced by what is left of `count`; nil if there is no single -1 or nothing fits.
