@@ -7,7 +7,7 @@ extension CUDABackend {
     /// A warp to a row up to 1,024 elements, 8 to a block; longer rows have a block each.
     private func rows(_ rows: Int, _ columns: Int) -> (grid: (Int, Int), block: (Int, Int)) {
         if columns <= 1024 { return (((rows + 7) / 8, 1), (32, 8)) }
-        return ((rows, 1), (columns <= 4096 ? 256 : 1024, 1))
+        return ((rows, 1), (columns <= 4096 ? 256 : 512, 1))
     }
     private func sizes(_ x: RawTensor) -> (rows: Int, columns: Int) {
         let columns = x.shape.last ?? 1

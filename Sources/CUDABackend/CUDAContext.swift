@@ -171,23 +171,25 @@ final class CUDAContext: @unchecked Sendable {
             enter()
             function = try self.function(kernel)
         } catch { return report(error, "cuda") }
-        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 1536, alignment: 16)
-        let places = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 24)
-        defer {
-            bytes.deallocate()
-            places.deallocate()
+        // Arguments side by side on the stack, and where each is.
+        let result = withUnsafeTemporaryAllocation(byteCount: 1536, alignment: 16) { bytes in
+            withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer?.self, capacity: 24) { places in
+                var count = 0, offset = 0
+                for argument in repeat each arguments {
+                    let size = MemoryLayout.size(ofValue: argument)
+                    precondition(count < 24 && offset + size <= bytes.count, "too many arguments of a kernel")
+                    withUnsafeBytes(of: argument) {
+                        (bytes.baseAddress! + offset).copyMemory(from: $0.baseAddress!, byteCount: size)
+                    }
+                    places[count] = bytes.baseAddress! + offset
+                    count += 1
+                    offset = (offset + size + 15) & ~15
+                }
+                return driver.functions.launch(
+                    function, UInt32(grid.0), UInt32(grid.1), 1, UInt32(block.0), UInt32(block.1), 1, 0, stream,
+                    places.baseAddress, nil)
+            }
         }
-        var count = 0, offset = 0
-        for argument in repeat each arguments {
-            precondition(
-                count < 24 && offset + MemoryLayout.size(ofValue: argument) <= bytes.count, "too many arguments of a kernel")
-            withUnsafeBytes(of: argument) { (bytes.baseAddress! + offset).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-            places[count] = bytes.baseAddress! + offset
-            count += 1
-            offset = (offset + MemoryLayout.size(ofValue: argument) + 15) & ~15
-        }
-        let result = driver.functions.launch(
-            function, UInt32(grid.0), UInt32(grid.1), 1, UInt32(block.0), UInt32(block.1), 1, 0, stream, places, nil)
         if result != Int32(TK_CU_SUCCESS) {
             report(
                 .launchFailed(

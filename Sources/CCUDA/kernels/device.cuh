@@ -9,7 +9,7 @@
 #define TK_DEVICE_MEMBER __device__ __forceinline__
 #define TK_SHARED __shared__
 /// An entry point for blocks of up to `threads` threads.
-#define TK_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+#define TK_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
 /// Names an entry point to the emulator.
 #define TK_EXPORT(name)
 

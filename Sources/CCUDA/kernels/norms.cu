@@ -89,10 +89,10 @@ template <class T> TK_DEVICE void norm_grad_weight(const T *x, const tk_wide<T> 
 }
 
 #define NORMS(T, S)                                                                                                                  \
-    TK_KERNEL(1024) tk_norm_##S(const T *x, const T *weight, const T *bias, T *out, tk_wide<T> *mean, tk_wide<T> *rstd, long long rows, \
+    TK_KERNEL(512) tk_norm_##S(const T *x, const T *weight, const T *bias, T *out, tk_wide<T> *mean, tk_wide<T> *rstd, long long rows, \
                                 long long n, double epsilon) { norm(x, weight, bias, out, mean, rstd, rows, n, epsilon); }           \
     TK_EXPORT(tk_norm_##S)                                                                                                           \
-    TK_KERNEL(1024) tk_norm_grad_##S(const T *x, const T *weight, const tk_wide<T> *mean, const tk_wide<T> *rstd, const T *g, T *out,  \
+    TK_KERNEL(512) tk_norm_grad_##S(const T *x, const T *weight, const tk_wide<T> *mean, const tk_wide<T> *rstd, const T *g, T *out,  \
                                      long long rows, long long n) { norm_grad(x, weight, mean, rstd, g, out, rows, n); }             \
     TK_EXPORT(tk_norm_grad_##S)                                                                                                      \
     TK_KERNEL(256) tk_norm_grad_weight_##S(const T *x, const tk_wide<T> *mean, const tk_wide<T> *rstd, const T *g, tk_wide<T> *dweight, \

@@ -83,20 +83,20 @@ template <class T> TK_DEVICE void cross_entropy_grad(const T *x, const long long
 }
 
 #define ROWS(T, S)                                                                                                                    \
-    TK_KERNEL(1024) tk_softmax_##S(const T *x, T *out, long long rows, long long n, long long logarithm) {                             \
+    TK_KERNEL(512) tk_softmax_##S(const T *x, T *out, long long rows, long long n, long long logarithm) {                             \
         softmax(x, out, rows, n, logarithm != 0);                                                                                     \
     }                                                                                                                                 \
     TK_EXPORT(tk_softmax_##S)                                                                                                         \
-    TK_KERNEL(1024) tk_softmax_grad_##S(const T *y, const T *g, T *out, long long rows, long long n, long long logarithm) {            \
+    TK_KERNEL(512) tk_softmax_grad_##S(const T *y, const T *g, T *out, long long rows, long long n, long long logarithm) {            \
         softmax_grad(y, g, out, rows, n, logarithm != 0);                                                                             \
     }                                                                                                                                 \
     TK_EXPORT(tk_softmax_grad_##S)                                                                                                    \
-    TK_KERNEL(1024) tk_cross_entropy_##S(const T *x, const long long *labels, tk_wide<T> *loss, tk_wide<T> *lse, long long rows,       \
+    TK_KERNEL(512) tk_cross_entropy_##S(const T *x, const long long *labels, tk_wide<T> *loss, tk_wide<T> *lse, long long rows,       \
                                          long long n, long long ignored, double smoothing) {                                          \
         cross_entropy(x, labels, loss, lse, rows, n, ignored, smoothing);                                                             \
     }                                                                                                                                 \
     TK_EXPORT(tk_cross_entropy_##S)                                                                                                   \
-    TK_KERNEL(1024) tk_cross_entropy_grad_##S(const T *x, const long long *labels, const tk_wide<T> *lse, const tk_wide<T> *g, T *out, \
+    TK_KERNEL(512) tk_cross_entropy_grad_##S(const T *x, const long long *labels, const tk_wide<T> *lse, const tk_wide<T> *g, T *out, \
                                               long long rows, long long n, long long ignored, double smoothing) {                     \
         cross_entropy_grad(x, labels, lse, g, out, rows, n, ignored, smoothing);                                                      \
     }                                                                                                                                 \
