@@ -58,7 +58,8 @@ def names(a):
 
 def run_ours(a, chunk):
     with tempfile.NamedTemporaryFile(suffix=".json") as f:
-        command = [a.ours, "--filter", ",".join(chunk), "--budget", str(a.budget), "--threads", str(a.threads), "--json", f.name]
+        command = [a.ours, "--filter", ",".join(chunk), "--dtype", a.dtype, "--budget", str(a.budget),
+                   "--threads", str(a.threads), "--json", f.name]
         done = subprocess.run(command, env=FREE, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"{' '.join(command)}\n{done.stderr}")
