@@ -25,7 +25,7 @@ void tk_emulator_load(tk_cuda_driver *driver, tk_emulator_options options);
 enum { TK_EMULATOR_FORWARD = 0, TK_EMULATOR_BACKWARD, TK_EMULATOR_SHUFFLED };
 void tk_emulator_set_order(int order, unsigned seed);
 
-/// Kernels with a planted fault in place of the sound ones: "missing barrier", "wrong stride", "off by one", "one too many"; NULL: none.
+/// Kernels with a planted fault in place of the sound ones: "missing barrier", "missing wait", "wrong stride", "off by one", "one too many"; NULL: none.
 void tk_emulator_set_fault(const char *fault);
 
 /// What went wrong in the last launch that failed.

@@ -1,0 +1,9 @@
+// What the user allows.
+#include <stdatomic.h>
+
+#include "CCUDA.h"
+
+static atomic_bool tf32;
+
+bool tk_cuda_allows_tf32(void) { return atomic_load_explicit(&tf32, memory_order_relaxed); }
+void tk_cuda_set_tf32(bool allowed) { atomic_store_explicit(&tf32, allowed, memory_order_relaxed); }
