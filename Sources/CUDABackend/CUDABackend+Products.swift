@@ -36,17 +36,29 @@ extension CUDABackend {
         if !types.contains(out.dtype) || !types.contains(bias?.dtype ?? out.dtype) { missing("matmul", type) }
         (p.type, p.bias_type) = (Int64(out.dtype.rawValue), Int64((bias ?? out).dtype.rawValue))
         p.activation = activation.map { Int64($0.rawValue) } ?? -1
-        let left = address(a, name), right = address(b, name), to = address(out, name), added = address(bias, name)
-        let kept = address(product, name)
-        if context.capability == 90 && type.isHalf, let maps = hopperMaps(left, right, p) {
-            return hopperProduct(maps, to, added, kept, p, type)
+        let left = address(a, name), right = address(b, name), added = address(bias, name), kept = address(product, name)
+        if activation == nil,
+            libraryProduct(
+                left, right, out, bias, type, p, own: { ownProduct(left, right, address($0, name), added, 0, type, p) })
+        {
+            return
         }
-        let isExact = type == .float64 || type == .int64
+        ownProduct(left, right, address(out, name), added, kept, type, p)
+    }
+
+    private func ownProduct(
+        _ left: UInt64, _ right: UInt64, _ out: UInt64, _ bias: UInt64, _ product: UInt64, _ type: DType, _ plan: tk_cuda_gemm
+    ) {
+        if context.capability == 90 && type.isHalf, let maps = hopperMaps(left, right, plan) {
+            return hopperProduct(maps, out, bias, product, plan, type)
+        }
+        var p = plan
+        let m = Int(p.m), n = Int(p.n), batch = Int(p.batch), isExact = type == .float64 || type == .int64
         let shape = ProductShape(m: m, n: n, k: isExact ? 0 : Int(p.k), batch: batch)
         p.splits = Int64(shape.splits)
         let isTensor = context.capability >= 80 && (type.isHalf || (type == .float32 && Configuration.allowsTF32))
         let partial = shape.splits > 1 ? scratch([shape.splits, batch, m, n], .float32) : nil
-        let parts = address(partial, name)
+        let parts = address(partial, "matmul")
         let kernel: KernelName, threads: Int
         var grid = shape.grid
         if isTensor {
@@ -57,8 +69,10 @@ extension CUDABackend {
             (kernel, threads) = (KernelName("tk_gemm", type.suffix), 256)
             grid.0 = (m + 63) / 64 * ((n + 63) / 64)
         }
-        context.launch(kernel, grid: grid, block: (threads, 1), left, right, to, added, kept, parts, p)
-        if partial != nil { run(KernelName("tk_gemm_join"), pieces: batch * m * ((n + 3) / 4), parts, to, added, kept, p) }
+        context.launch(kernel, grid: grid, block: (threads, 1), left, right, out, bias, product, parts, p)
+        if partial != nil {
+            run(KernelName("tk_gemm_join"), pieces: batch * m * ((n + 3) / 4), parts, out, bias, product, p)
+        }
     }
 
     private func tensorKernel(_ type: DType, _ tile: Int) -> StaticString {

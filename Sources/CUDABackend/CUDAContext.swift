@@ -12,7 +12,7 @@ final class CUDAContext: @unchecked Sendable {
     let totalMemory: Int
     let allocator: CUDAAllocator
     private let handle: tk_cu_context
-    private let stream: tk_cu_stream
+    let stream: tk_cu_stream
     private let lock = Lock()
     private var modules: [tk_cu_module]?
     private var functions: [KernelName: tk_cu_function] = [:]
@@ -54,7 +54,7 @@ final class CUDAContext: @unchecked Sendable {
     var summary: String { "\(name), sm_\(capability), \(multiprocessors) multiprocessors, \(totalMemory / 1_048_576) MB" }
 
     /// Makes the context this thread's: tasks change threads.
-    private func enter() { _ = driver.functions.set_context(handle) }
+    func enter() { _ = driver.functions.set_context(handle) }
 
     /// Ends the operation that met an error: by the scope around it, or with the program.
     private func report(_ error: CUDAError, _ operation: String) {

@@ -26,6 +26,7 @@ namespace sound {
 #include "../../Sources/CCUDA/kernels/channel_norm.cu"
 #include "../../Sources/CCUDA/kernels/products.cuh"
 #include "../../Sources/CCUDA/kernels/convolution.cu"
+#include "../../Sources/CCUDA/kernels/convolution_tensor.cu"
 #include "../../Sources/CCUDA/kernels/gemm.cu"
 #include "../../Sources/CCUDA/kernels/gemm_float.cu"
 #include "../../Sources/CCUDA/kernels/gemm_hopper.cu"

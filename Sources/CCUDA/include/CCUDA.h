@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cublaslt.h"
 #include "kernel_arguments.h"
 
 #ifndef __cplusplus
@@ -157,6 +158,9 @@ tk_cuda_library_status tk_cuda_find_library(tk_cuda_library library);
 /// Whether products of float32 may round their factors to TF32.
 bool tk_cuda_allows_tf32(void);
 void tk_cuda_set_tf32(bool allowed);
+/// Whether products may be cuBLASLt's.
+bool tk_cuda_allows_cublaslt(void);
+void tk_cuda_set_cublaslt(bool allowed);
 
 // ---- kernels: PTX, made by Scripts/build-kernels ----
 typedef struct {

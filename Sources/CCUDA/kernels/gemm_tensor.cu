@@ -3,32 +3,6 @@
 // transposition. Rows that begin at multiples of 16 bytes are fetched in such pieces, others by elements.
 #include "tensor_product.cuh"
 
-/// A matrix whose `lines` (rows on the left, columns on the right) lie along k, or across it.
-template <class T, bool ALONG_K> struct tensor_matrix {
-    enum { along_k = ALONG_K };
-    const T *x;
-    long long row_length;
-    int lines, depth;
-    bool aligned;
-    TK_DEVICE_MEMBER bool in_pieces() const { return aligned; }
-    TK_DEVICE_MEMBER const T *base() const { return x; }
-    /// Bytes that are there of a piece, and where.
-    TK_DEVICE_MEMBER int piece(int row, int column, const T *&from) const {
-        int height = ALONG_K ? lines : depth, width = ALONG_K ? depth : lines, left = row < height ? width - column : 0;
-        from = left > 0 ? x + row * row_length + column : x;
-        return left >= (int)(16 / sizeof(T)) ? 16 : left > 0 ? left * (int)sizeof(T) : 0;
-    }
-    TK_DEVICE_MEMBER const T *at(int line, int k) const {
-        if (line >= lines || k >= depth) return 0;
-        return x + (ALONG_K ? line * row_length + k : k * row_length + line);
-    }
-};
-
-template <class T> TK_DEVICE bool in_pieces(const T *x, long long row_length, long long stride) {
-    const int each = 16 / sizeof(T);
-    return row_length % each == 0 && stride % each == 0 && (unsigned long long)x % 16 == 0;
-}
-
 template <class T, int TILE, bool LEFT_TURNED, bool RIGHT_TURNED>
 TK_DEVICE void gemm_tensor(const T *a, const T *b, void *c, const void *bias, void *product, float *partial, const tk_cuda_gemm &p) {
     alignas(16) TK_SHARED unsigned char memory[tensor_memory<TILE>::bytes];

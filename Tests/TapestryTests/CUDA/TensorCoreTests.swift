@@ -154,6 +154,40 @@ extension CUDATests {
             }
         }
 
+        /// Convolutions and their gradients: windows of all kinds, groups, one tap, both sizes of tiles, sums in parts.
+        @Test(arguments: [DType.bfloat16, .float16, .float32]) func convolutions(_ type: DType) {
+            func gradients(
+                _ f: @escaping (Tensor, Tensor, Tensor) -> Tensor, _ x: Tensor, _ w: Tensor, _ bias: Tensor, _ what: String
+            ) {
+                func run(_ inputs: [Tensor]) -> [Tensor] {
+                    let leaves = inputs.map { $0.asLeaf() }, y = f(leaves[0], leaves[1], leaves[2])
+                    (y * y.detached() * 0.25).sum().backward()
+                    return [y] + leaves.map { $0.grad! }
+                }
+                let inputs = [x, w, bias].map { $0.to(type) }, actual = run(inputs.map(\.emulated))
+                #expect(actual.allSatisfy { $0.dtype == type && $0.device == Emulated.device })
+                for (k, (a, b)) in zip(actual, run(inputs.map { $0.to(.float32) })).enumerated() {
+                    let wrong = mismatch(a.onCPU.to(.float32), b, Tolerance(relative: 3e-2, absolute: 0.1))
+                    #expect(wrong == nil, "\(what) of \(type), \(["output", "dx", "dw", "db"][k]): \(wrong ?? "")")
+                }
+            }
+            withTF32 {
+                for (few, part) in [(64, 512), (1, 512), (8, 16)] {
+                    shaped(fewTiles: few, shortestPart: part) {
+                        gradients(
+                            { conv2d($0, $1, $2, stride: [2, 1], padding: 1, dilation: [1, 2], groups: 2) }, draw([2, 6, 9, 8]),
+                            draw([8, 3, 3, 2]), draw([8]), "strides and groups")
+                        gradients({ conv1d($0, $1, $2) }, draw([3, 5, 16]), draw([7, 5, 1]), draw([7]), "one tap")
+                    }
+                }
+                gradients(
+                    { conv3d($0, $1, $2, padding: 1) }, draw([1, 2, 3, 4, 5]), draw([3, 2, 2, 3, 2]), draw([3]), "three axes")
+                gradients(
+                    { convTranspose2d($0, $1, $2, stride: 2, padding: 1) }, draw([2, 4, 5, 3]), draw([4, 3, 3, 3]), draw([3]),
+                    "transposed")
+            }
+        }
+
         private struct Attention {
             var batch = 1, heads = 1, kvHeads = 1, queries = 70, keys = 70, dim = 64, width = 64, window: Int?, causal = true
         }
