@@ -1,6 +1,12 @@
 // Primitives made of others, for backends that have none of their own.
 
 extension Backend {
+    /// By ``sumOfSquares(_:)``.
+    public func sumOfSquares(_ tensors: [RawTensor], to out: RawTensor) {
+        let total = tensors.reduce(0) { $0 + sumOfSquares($1) }
+        withUnsafeBytes(of: total) { fill(out, $0.baseAddress!) }
+    }
+
     /// An element at a time, by ``scatterReduce(_:_:index:_:outputView:n:)``.
     public func setRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
         let places = RawTensor(rows.layout, .int64, ids.device)
