@@ -90,7 +90,9 @@ struct BackwardPass {
         let isCut = goal.isCut
         discover(roots, ends: isCut ? Set(captures.keys) : [])
         let needed = neededNodes(goal)
-        for root in roots { add(root.gradient, to: root.edge, from: nil, input: 0) }
+        for root in roots {
+            add(root.gradient, to: root.edge, at: slots.slot(root.edge.node)! + root.edge.output, from: nil, input: 0)
+        }
         let detectsAnomalies = ThreadLocal.current.detectsAnomalies
         for found in nodes {
             let node = found.node.takeUnretainedValue(), slot = found.slot
@@ -179,7 +181,8 @@ struct BackwardPass {
             for (input, gradient) in results.enumerated() where needs[input] {
                 guard let gradient else { continue }
                 if detectsAnomalies { check(gradient, node, input) }
-                add(gradient, to: node.edge(input)!, from: node, input: input)
+                let edge = node.edge(input)!
+                add(gradient, to: edge, at: slots.slot(edge.node)! + edge.output, from: node, input: input)
             }
             return
         }
@@ -194,12 +197,12 @@ struct BackwardPass {
             }
             guard let gradient = node.vjp(g, input: input) else { continue }
             if detectsAnomalies { check(gradient, node, input) }
-            add(gradient, to: edge, from: node, input: input)
+            add(gradient, to: edge, at: target, from: node, input: input)
         }
     }
 
-    /// Adds a gradient to what has arrived at an output, summing over broadcast axes.
-    private mutating func add(_ gradient: consuming Tensor, to edge: Node.Edge, from node: Node?, input: Int) {
+    /// Adds a gradient to what has arrived at an output, whose place is `slot`, summing over broadcast axes.
+    private mutating func add(_ gradient: consuming Tensor, to edge: Node.Edge, at slot: Int, from node: Node?, input: Int) {
         let info = edge.node.outputInfo(edge.output)
         if (gradient.isBatched || gradient.raw.layout !== info.layout) && gradient.shape != info.layout.shape {
             if broadcastShape(info.layout.shape, gradient.shape) == gradient.shape {
@@ -214,7 +217,6 @@ struct BackwardPass {
             }
         }
         if gradient.dtype != info.dtype { gradient = gradient.to(info.dtype) }
-        let slot = slots.slot(edge.node)! + edge.output
         if var sum = gradients[slot].take() {
             sum.addGradient(gradient)
             gradients[slot] = sum

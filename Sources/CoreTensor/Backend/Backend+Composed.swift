@@ -28,13 +28,19 @@ extension Backend {
     public func activatedLinear(
         _ x: RawTensor, _ weight: RawTensor, bias: RawTensor?, _ activation: UnaryKernel, product: RawTensor?, _ out: RawTensor
     ) {
+        productThenFunction(x, weight, bias: bias, activation, product: product, out)
+    }
+
+    /// ``activatedLinear(_:_:bias:_:product:_:)`` in two passes.
+    func productThenFunction(
+        _ x: RawTensor, _ weight: RawTensor, bias: RawTensor?, _ activation: UnaryKernel, product: RawTensor?, _ out: RawTensor
+    ) {
         let outputs = weight.shape[0], inputs = weight.shape[1]
         let plan = MatMulPlan(
             transposeB: true, m: outputs == 0 ? 0 : out.count / outputs, n: outputs, k: inputs, lda: Swift.max(inputs, 1),
             ldb: Swift.max(inputs, 1))
-        let made = product ?? RawTensor(out.layout, out.dtype, out.device)
-        matmul(x, weight, made, plan, bias: bias)
-        unary(activation, made, out)
+        matmul(x, weight, product ?? out, plan, bias: bias)
+        unary(activation, product ?? out, out)
     }
 
     /// Step by step, each a primitive over all elements; outputs of smaller shape are summed last.

@@ -108,18 +108,14 @@ extension CPUBackend {
     public func activatedLinear(
         _ x: RawTensor, _ weight: RawTensor, bias: RawTensor?, _ activation: UnaryKernel, product: RawTensor?, _ out: RawTensor
     ) {
-        let outputs = weight.shape[0], rows = outputs == 0 ? 0 : out.count / outputs
-        if out.dtype == .float32 {
-            tk_activated_linear(
-                activation.rawValue, Int64(rows), Int64(outputs), Int64(weight.shape[1]), floatPointer(x), floatPointer(weight),
-                bias.map(floatPointer), product.map(floatPointer), floatPointer(out))
+        if out.dtype != .float32 {
+            productThenFunction(x, weight, bias: bias, activation, product: product, out)
             return
         }
-        let plan = MatMulPlan(
-            transposeB: true, m: rows, n: outputs, k: weight.shape[1], lda: Swift.max(weight.shape[1], 1),
-            ldb: Swift.max(weight.shape[1], 1))
-        matmul(x, weight, product ?? out, plan, bias: bias)
-        unary(activation, product ?? out, out)
+        let outputs = weight.shape[0], rows = outputs == 0 ? 0 : out.count / outputs
+        tk_activated_linear(
+            activation.rawValue, Int64(rows), Int64(outputs), Int64(weight.shape[1]), floatPointer(x), floatPointer(weight),
+            bias.map(floatPointer), product.map(floatPointer), floatPointer(out))
     }
 
     private func floatPointer(_ x: RawTensor) -> UnsafeMutablePointer<Float> { x.pointer.assumingMemoryBound(to: Float.self) }
