@@ -46,6 +46,8 @@ public struct Timing: Codable, Sendable, Equatable {
     public var peakMegabytes: Double?
     /// Why it could not be measured.
     public var error: String?
+    /// Whether that is for want of memory: a smaller device is no fault.
+    public var ranOutOfMemory: Bool?
 }
 
 /// Takes the device's own time, by events: many calls between two of them, five times.
@@ -100,6 +102,7 @@ public struct DeviceTimer {
         } catch {
             var timing = Timing(name: workload.name, dtype: workload.dtype, shape: shape, milliseconds: 0, samples: 0)
             timing.error = "\(error)"
+            if case CUDAError.outOfMemory = error { timing.ranOutOfMemory = true }
             return timing
         }
     }

@@ -54,7 +54,7 @@ public struct OperationCheck {
                 report(.init(operation: row.name, dtype: "", verdict: .missing, detail: lacking.sorted().joined(separator: ", ")))
                 continue
             }
-            for type in [.float32] + row.types.filter({ $0 != .float32 }) + row.integerTypes {
+            for type in [.float32, .float64] + row.types.filter({ $0 != .float32 && $0 != .float64 }) + row.integerTypes {
                 report(result(row, type, "\(type)") { try values(row, type) })
             }
             if row.orders > 0 { report(result(row, .float32, "gradients of float32") { try gradients(row) }) }

@@ -240,7 +240,7 @@ final class CUDAContext: @unchecked Sendable {
                     offset = (offset + size + 15) & ~15
                 }
                 if let recorder {
-                    var launch = Recorder.Launch(kernel, function, grid: grid, block: block)
+                    var launch = Recorder.Launch(kernel, function, grid: grid, block: block, shared: 0)
                     for argument in repeat each arguments { launch.add(argument) }
                     if !recorder.records(launch) { return tk_cu_result(TK_CU_SUCCESS) }
                 }

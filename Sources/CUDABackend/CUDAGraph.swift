@@ -108,6 +108,14 @@ extension CUDA {
             return Graph(recorder, graph!, executable!, inputs: own, outputs: outputs)
         }
 
+        /// The same for work without inputs and results: `let step = try CUDA.Graph.capture { train() }`.
+        public static func capture(on device: Device = .cuda(0), _ body: () throws -> Void) throws -> Graph {
+            try capture([], on: device) { _ in
+                try body()
+                return []
+            }
+        }
+
         /// Runs the work on the current stream with other inputs, which have the shapes and types of the capture's (and may be on the CPU), and
         /// returns copies of the results.
         ///
@@ -168,6 +176,7 @@ extension CUDA {
                         (parameters.block_x, parameters.block_y, parameters.block_z) = (
                             UInt32(launch.block.0), UInt32(launch.block.1), 1
                         )
+                        parameters.shared_bytes = UInt32(launch.shared)
                         parameters.arguments = places.baseAddress
                         return context.driver.functions.set_kernel_node(executable, node, &parameters)
                     }

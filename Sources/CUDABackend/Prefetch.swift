@@ -2,7 +2,7 @@ import CoreTensor
 
 extension CUDA {
     /// Copies the batches of a sequence to a GPU ahead of their use: while one is worked with, the next is on its way in a stream of its own,
-    /// from pinned memory. See ``CoreTensor/Swift/AsyncSequence/prefetched(to:depth:_:)``.
+    /// from pinned memory. Sequences make it by `prefetched(to:depth:_:)`.
     public struct Prefetched<Base: AsyncSequence, Batch>: AsyncSequence {
         /// What ``AsyncSequence`` asks for.
         public typealias Element = Batch

@@ -18,15 +18,15 @@ final class Recorder: WorkCapture {
     struct Launch {
         let kernel: KernelName
         let function: tk_cu_function
-        let grid: (Int, Int), block: (Int, Int)
+        let grid: (Int, Int), block: (Int, Int), shared: Int
         var bytes: [UInt8] = []
         /// Where arguments lie in `bytes`, and which of them are addresses, keys or positions.
         var arguments: [(range: Range<Int>, isWord: Bool)] = []
         /// The driver's name of it, when it was captured.
         var node: tk_cu_graph_node?
 
-        init(_ kernel: KernelName, _ function: tk_cu_function, grid: (Int, Int), block: (Int, Int)) {
-            (self.kernel, self.function, self.grid, self.block) = (kernel, function, grid, block)
+        init(_ kernel: KernelName, _ function: tk_cu_function, grid: (Int, Int), block: (Int, Int), shared: Int) {
+            (self.kernel, self.function, self.grid, self.block, self.shared) = (kernel, function, grid, block, shared)
         }
 
         mutating func add<A: BitwiseCopyable>(_ argument: A) {

@@ -131,6 +131,7 @@ tk_cu_result launch(tk_cu_function handle, unsigned gx, unsigned gy, unsigned gz
     node.function = function;
     node.grid = {gx, gy, gz};
     node.block = {bx, by, bz};
+    node.shared = shared;
     node.arguments = function->kernel.keep(arguments);
     return emulated::give(stream_of(stream), std::move(node));
 }

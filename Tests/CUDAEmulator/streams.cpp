@@ -59,6 +59,7 @@ tk_cu_result set_kernel_node(tk_cu_graph_exec handle, tk_cu_graph_node node, con
     if (reinterpret_cast<Function *>(launch->function) != own.function) return TK_CU_INVALID_VALUE;
     own.grid = {launch->grid_x, launch->grid_y, launch->grid_z};
     own.block = {launch->block_x, launch->block_y, launch->block_z};
+    own.shared = launch->shared_bytes;
     own.arguments = own.function->kernel.keep(launch->arguments);
     return TK_CU_SUCCESS;
 }

@@ -24,6 +24,7 @@ typedef std::function<tk_cu_result()> Work;
 struct Node {
     Function *function = nullptr;   // of a launch
     Size grid, block;
+    unsigned shared = 0;            // bytes that it asks for
     std::shared_ptr<Kept> arguments;
     Work work;                      // of anything else
 };

@@ -90,11 +90,7 @@ extension CUDATests {
                     optimizer.step()
                 }
                 step()
-                let graph =
-                    captured
-                    ? try CUDA.Graph.capture(on: device) { _ in
-                        step(); return []
-                    } : nil
+                let graph = captured ? try CUDA.Graph.capture(on: device) { step() } : nil
                 for number in 0..<3 {
                     optimizer.learningRate = 0.1 / Double(number + 1)
                     if let graph { try graph.replay() } else { step() }

@@ -26,6 +26,24 @@ extension CUDATests {
             #expect(CUDA.currentStream(device) == main)
         }
 
+        /// The choice of a stream is a thread's own.
+        @Test func threadsHaveStreamsOfTheirOwn() async throws {
+            let main = CUDA.currentStream(device)
+            let sums = try await withThrowingTaskGroup(of: Float.self) { group in
+                for number in 0..<4 {
+                    group.addTask {
+                        let side = try CUDA.Stream(device: device)
+                        return CUDA.withStream(side) {
+                            #expect(CUDA.currentStream(device) == side)
+                            return (Tensor(values).to(device) + Float(number)).sum().item(Float.self)
+                        }
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(sums.sorted() == (0..<4).map { 499_500 + 1000 * Float($0) } && CUDA.currentStream(device) == main)
+        }
+
         /// The result of one stream, used by another: right with a wait, wrong without. So a wait that is left out is seen.
         @Test(arguments: [true, false]) func aStreamWaitsForAnother(_ waits: Bool) throws {
             let x = Tensor(values).to(device), side = try CUDA.Stream(device: device)
