@@ -157,6 +157,10 @@ public protocol Backend: AnyObject, Sendable {
     /// `out[i] = mask[i] ? g[i] / keep : 0`.
     func dropoutGrad(_ g: RawTensor, mask: RawTensor, _ out: RawTensor, keep: Double)
 
+    // MARK: Fourier transforms
+    /// `out[o, k, i] = scale · Σⱼ x[o, j, i] exp(∓2πi j k / n)`, + for the inverse: complex numbers, seen as `[outer, n, inner]`.
+    func fourierTransform(_ x: RawTensor, _ out: RawTensor, _ view: AxisView, inverse: Bool, scale: Double)
+
     // MARK: Optimizer sweeps, in place on the parameter and its state
     /// One step of ``SGDSweep`` on `p`, float32 or float64; `momentum` is nil for plain descent.
     func sgd(_ p: RawTensor, _ g: RawTensor, momentum: RawTensor?, _ options: SGDSweep)

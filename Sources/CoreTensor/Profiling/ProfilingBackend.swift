@@ -222,6 +222,10 @@ final class ProfilingBackend: Backend {
         }
     }
 
+    func fourierTransform(_ x: RawTensor, _ out: RawTensor, _ view: AxisView, inverse: Bool, scale: Double) {
+        time("fft", [x, out]) { timed.fourierTransform(x, out, view, inverse: inverse, scale: scale) }
+    }
+
     func linearAlgebra(_ call: LinearAlgebraCall) {
         time(call.name, []) { timed.linearAlgebra(call) }
     }
