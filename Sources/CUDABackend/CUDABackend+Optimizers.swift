@@ -47,4 +47,16 @@ extension CUDABackend {
             address(square, "rmsProp"),
             address(average, "rmsProp"), address(momentum, "rmsProp"), p.count, scalars)
     }
+
+    /// float32 or float64.
+    public func sweep(
+        _ rule: SweepKernel, _ p: RawTensor, _ g: RawTensor, _ a: RawTensor, _ b: RawTensor?, _ numbers: SweepNumbers
+    ) {
+        let scalars = tk_cuda_sweep(
+            decay: numbers.decay, shrink: numbers.shrink, rate: numbers.rate, epsilon: numbers.epsilon, c: numbers.c,
+            sign: numbers.maximize ? -1 : 1)
+        run(
+            KernelName("tk_sweep", p.dtype.suffix), pieces: p.count, address(p, "sweep"), address(g, "sweep"),
+            address(a, "sweep"), address(b, "sweep"), p.count, Int(rule.rawValue), scalars)
+    }
 }

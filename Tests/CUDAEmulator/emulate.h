@@ -14,6 +14,8 @@
 #define TK_EMULATE 1
 #define TK_DEVICE static inline
 #define TK_DEVICE_MEMBER inline
+#define TK_CALLED static
+#define TK_CALLED_MEMBER
 #define TK_SHARED static thread_local
 #define TK_KERNEL(threads) static void
 
@@ -160,6 +162,7 @@ TK_DEVICE void tk_multiply_add_bf16(float (&sum)[4], const unsigned (&a)[4], uns
     }
     emulated::shuffle_all(0, all);   // operands stay until all have read them
 }
+TK_DEVICE void tk_warp_barrier() { emulated::shuffle(0, emulated::lane()); }
 TK_DEVICE void tk_atomic_min(unsigned long long *to, unsigned long long value) { if (value < *to) *to = value; }
 
 struct alignas(16) tk_16bytes { unsigned long long low, high; };

@@ -8,8 +8,11 @@
 
 // What kernels share; the kernels themselves are in namespaces, as there are several of each.
 #include "../../Sources/CCUDA/kernels/arguments.cuh"
+#include "../../Sources/CCUDA/kernels/complex.cuh"
 #include "../../Sources/CCUDA/kernels/groups.cuh"
+#include "../../Sources/CCUDA/kernels/matrices.cuh"
 #include "../../Sources/CCUDA/kernels/philox.cuh"
+#include "../../Sources/CCUDA/kernels/special.cuh"
 #include "../../Sources/CCUDA/kernels/vectors.cuh"
 #include "../../Sources/CCUDA/kernels/walk.cuh"
 
@@ -21,6 +24,11 @@ namespace sound {
 #include "../../Sources/CCUDA/kernels/casts.cu"
 #include "../../Sources/CCUDA/kernels/choice.cu"
 #include "../../Sources/CCUDA/kernels/channel_norm.cu"
+#include "../../Sources/CCUDA/kernels/complex.cu"
+#include "../../Sources/CCUDA/kernels/ctc.cu"
+#include "../../Sources/CCUDA/kernels/eigen.cu"
+#include "../../Sources/CCUDA/kernels/factors.cu"
+#include "../../Sources/CCUDA/kernels/fourier.cu"
 #include "../../Sources/CCUDA/kernels/products.cuh"
 #include "../../Sources/CCUDA/kernels/convolution.cu"
 #include "../../Sources/CCUDA/kernels/gemm.cu"
@@ -30,10 +38,16 @@ namespace sound {
 #include "../../Sources/CCUDA/kernels/norms.cu"
 #include "../../Sources/CCUDA/kernels/optimizers.cu"
 #include "../../Sources/CCUDA/kernels/pooling.cu"
+#include "../../Sources/CCUDA/kernels/quantized.cu"
 #include "../../Sources/CCUDA/kernels/random.cu"
+#include "../../Sources/CCUDA/kernels/recurrent.cu"
 #include "../../Sources/CCUDA/kernels/reduce.cu"
+#include "../../Sources/CCUDA/kernels/reflectors.cu"
+#include "../../Sources/CCUDA/kernels/scans.cu"
+#include "../../Sources/CCUDA/kernels/schur.cu"
 #include "../../Sources/CCUDA/kernels/softmax.cu"
 #include "../../Sources/CCUDA/kernels/sorting.cu"
+#include "../../Sources/CCUDA/kernels/special.cu"
 #include "../../Sources/CCUDA/kernels/unary.cu"
 }
 #undef TK_EXPORT

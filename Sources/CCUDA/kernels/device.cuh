@@ -7,6 +7,9 @@
 
 #define TK_DEVICE static __device__ __forceinline__
 #define TK_DEVICE_MEMBER __device__ __forceinline__
+/// A larger function that is called where it is used, so that the PTX has it once.
+#define TK_CALLED static __device__ __noinline__
+#define TK_CALLED_MEMBER __device__ __noinline__
 #define TK_SHARED __shared__
 /// An entry point for blocks of up to `threads` threads.
 #define TK_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
@@ -39,6 +42,8 @@ TK_DEVICE double tk_sum(double a, double b) { return __dadd_rn(a, b); }
 template <class T> TK_DEVICE T tk_shuffle_xor(T value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 /// The value of a lane.
 template <class T> TK_DEVICE T tk_shuffle(T value, int lane) { return __shfl_sync(0xffffffffu, value, lane); }
+/// All 32 lanes have come here, and see what the others wrote before.
+TK_DEVICE void tk_warp_barrier() { __syncwarp(); }
 TK_DEVICE void tk_atomic_min(unsigned long long *to, unsigned long long value) { atomicMin(to, value); }
 
 struct alignas(16) tk_16bytes { unsigned long long low, high; };
