@@ -34,6 +34,14 @@ typedef struct {
 
 /// The scalars of an Adam step, made in double by the caller.
 typedef struct { double shrink, decay, sign, one_minus_beta1, beta2, one_minus_beta2, step, root, epsilon; } tk_cuda_adam;
+enum { TK_CUDA_ADAM_TENSORS = 24, TK_CUDA_ADAM_CHUNK = 4096 };
+/// Parameters that one launch of Adam steps, their states, how many numbers they have, and the first of the blocks that each has, one for
+/// every chunk.
+typedef struct {
+    unsigned long long p[TK_CUDA_ADAM_TENSORS], g[TK_CUDA_ADAM_TENSORS], m[TK_CUDA_ADAM_TENSORS], v[TK_CUDA_ADAM_TENSORS];
+    unsigned long long high[TK_CUDA_ADAM_TENSORS];
+    long long count[TK_CUDA_ADAM_TENSORS], first[TK_CUDA_ADAM_TENSORS], tensors;
+} tk_cuda_adam_group;
 /// The scalars of a step of gradient descent.
 typedef struct { double rate, decay, momentum, one_minus_dampening, sign; long long first, nesterov; } tk_cuda_sgd;
 /// The scalars of a step of RMSProp.

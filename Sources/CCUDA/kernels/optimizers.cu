@@ -2,8 +2,16 @@
 #include "types.cuh"
 #include "arguments.cuh"
 
-template <class F> TK_DEVICE void adam(F *p, const F *g, F *m, F *v, F *high, long long n, const tk_cuda_adam &o) {
-    for (long long i = tk_first(); i < n; i += tk_step()) {
+/// A block to a chunk of one of several parameters.
+template <class F> TK_DEVICE void adam(const tk_cuda_adam_group &t, const tk_cuda_adam &o) {
+    int k = 0;
+    while (k + 1 < t.tensors && (long long)blockIdx.x >= t.first[k + 1]) k++;
+    F *p = (F *)t.p[k], *m = (F *)t.m[k], *v = (F *)t.v[k], *high = (F *)t.high[k];
+    const F *g = (const F *)t.g[k];
+    long long begin = ((long long)blockIdx.x - t.first[k]) * TK_CUDA_ADAM_CHUNK, end = begin + TK_CUDA_ADAM_CHUNK;
+    if (end > t.count[k]) end = t.count[k];
+#pragma unroll 4
+    for (long long i = begin + threadIdx.x; i < end; i += blockDim.x) {
         F q = p[i] * (F)o.shrink, d = (F)o.sign * g[i] + (F)o.decay * q;
         F mean = m[i] + (F)o.one_minus_beta1 * (d - m[i]), square = (F)o.beta2 * v[i] + (F)o.one_minus_beta2 * d * d, top = square;
         m[i] = mean;
@@ -95,7 +103,7 @@ template <class F> TK_DEVICE void sweep(int rule, F *p, const F *g, F *a, F *b, 
 }
 
 #define SWEEPS(F, S)                                                                                                          \
-    TK_KERNEL(256) tk_adam_##S(F *p, const F *g, F *m, F *v, F *high, long long n, tk_cuda_adam o) { adam(p, g, m, v, high, n, o); } \
+    TK_KERNEL(256) tk_adam_##S(tk_cuda_adam_group t, tk_cuda_adam o) { adam<F>(t, o); }                                         \
     TK_EXPORT(tk_adam_##S)                                                                                                    \
     TK_KERNEL(256) tk_sgd_##S(F *p, const F *g, F *momentum, long long n, tk_cuda_sgd o) { sgd(p, g, momentum, n, o); }        \
     TK_EXPORT(tk_sgd_##S)                                                                                                     \

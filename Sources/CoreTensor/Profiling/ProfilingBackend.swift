@@ -277,6 +277,11 @@ final class ProfilingBackend: Backend {
         time("adam", [p, g, m, v, maxV, p, m, v, maxV]) { timed.adam(p, g, m: m, v: v, maxV: maxV, options) }
     }
 
+    func adam(_ steps: [AdamStep]) {
+        let touched = steps.flatMap { [$0.p, $0.m, $0.v, $0.maxV] }
+        time("adam", touched + steps.map(\.g) + touched) { timed.adam(steps) }
+    }
+
     func rmsProp(
         _ p: RawTensor, _ g: RawTensor, square: RawTensor, average: RawTensor?, momentum: RawTensor?, _ options: RMSPropSweep
     ) {

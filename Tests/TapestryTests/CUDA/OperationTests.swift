@@ -156,6 +156,32 @@ extension CUDATests {
             }
         }
 
+        /// Many parameters to a launch, of sizes around a block's chunk; two groups with rates of their own.
+        @Test(arguments: [false, true]) func manyParameters(_ amsgrad: Bool) {
+            let sizes = [1, 4096, 4097, 3, 0, 9000] + [Int](repeating: 5, count: 24)
+            let starts = sizes.map { draw([$0]) }, slopes = sizes.map { draw([$0]) }
+            func trained(_ device: Device) -> ([Tensor], launches: UInt64) {
+                let all = starts.map { Parameter($0.to(device)) }
+                let optimizer = AdamW(
+                    [ParameterGroup(Array(all[..<20])), ParameterGroup(Array(all[20...]), learningRate: 0.01)], learningRate: 0.1,
+                    amsgrad: amsgrad)
+                var launches: UInt64 = 0
+                for _ in 0..<2 {
+                    for (p, g) in zip(all, slopes) { p.grad = g.to(device) }
+                    let before = tk_emulator_get_statistics().launches
+                    optimizer.step()
+                    launches = UInt64(tk_emulator_get_statistics().launches - before)
+                }
+                return (all.map(\.value.onCPU), launches)
+            }
+            let (a, launches) = trained(Emulated.device), (b, _) = trained(.cpu)
+            #expect(launches == 2, "a launch for each group")
+            for (x, y) in zip(a, b) {
+                let wrong = mismatch(x, y)
+                #expect(wrong == nil, "\(x.shape): \(wrong ?? "")")
+            }
+        }
+
         @Test(arguments: [DType.float32, .float64]) func optimizers(_ type: DType) {
             let start = draw([37], type), slopes = (0..<3).map { _ in draw([37], type) }
             func trained(_ device: Device, _ make: ([Parameter]) -> Optimizer) -> Tensor {
