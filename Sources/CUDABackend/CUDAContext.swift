@@ -12,7 +12,7 @@ final class CUDAContext: @unchecked Sendable {
     let totalMemory: Int
     let allocator: CUDAAllocator
     private let handle: tk_cu_context
-    private let stream: tk_cu_stream
+    let stream: tk_cu_stream
     private let lock = Lock()
     private var modules: [tk_cu_module]?
     private var functions: [KernelName: tk_cu_function] = [:]
@@ -54,7 +54,7 @@ final class CUDAContext: @unchecked Sendable {
     var summary: String { "\(name), sm_\(capability), \(multiprocessors) multiprocessors, \(totalMemory / 1_048_576) MB" }
 
     /// Makes the context this thread's: tasks change threads.
-    private func enter() { _ = driver.functions.set_context(handle) }
+    func enter() { _ = driver.functions.set_context(handle) }
 
     /// Ends the operation that met an error: by the scope around it, or with the program.
     private func report(_ error: CUDAError, _ operation: String) {
@@ -162,8 +162,9 @@ final class CUDAContext: @unchecked Sendable {
 
     /// Starts a kernel. Arguments lie in memory as the kernel declares them: addresses as `UInt64`, numbers as `Int`, `UInt64` or `Double`,
     /// structures of `kernel_arguments.h`.
+    /// `shared` bytes of memory go to each block, beside what the kernel declares.
     func launch<each A: BitwiseCopyable>(
-        _ kernel: KernelName, grid: (Int, Int), block: (Int, Int), _ arguments: repeat each A
+        _ kernel: KernelName, grid: (Int, Int), block: (Int, Int), shared: Int = 0, _ arguments: repeat each A
     ) {
         if grid.0 == 0 || grid.1 == 0 || ErrorScope.hasFailed { return }
         let function: tk_cu_function
@@ -171,6 +172,9 @@ final class CUDAContext: @unchecked Sendable {
             enter()
             function = try self.function(kernel)
         } catch { return report(error, "cuda") }
+        if shared > 48 << 10 {  // has to be asked for
+            _ = driver.functions.set_function_attribute(function, Int32(TK_CU_FUNCTION_SHARED_BYTES), Int32(shared))
+        }
         // Arguments side by side on the stack, and where each is.
         let result = withUnsafeTemporaryAllocation(byteCount: 1536, alignment: 16) { bytes in
             withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer?.self, capacity: 24) { places in
@@ -186,7 +190,7 @@ final class CUDAContext: @unchecked Sendable {
                     offset = (offset + size + 15) & ~15
                 }
                 return driver.functions.launch(
-                    function, UInt32(grid.0), UInt32(grid.1), 1, UInt32(block.0), UInt32(block.1), 1, 0, stream,
+                    function, UInt32(grid.0), UInt32(grid.1), 1, UInt32(block.0), UInt32(block.1), 1, UInt32(shared), stream,
                     places.baseAddress, nil)
             }
         }

@@ -9,6 +9,7 @@
 // What kernels share; the kernels themselves are in namespaces, as there are several of each.
 #include "../../Sources/CCUDA/kernels/arguments.cuh"
 #include "../../Sources/CCUDA/kernels/complex.cuh"
+#include "../../Sources/CCUDA/kernels/epilogue.cuh"
 #include "../../Sources/CCUDA/kernels/groups.cuh"
 #include "../../Sources/CCUDA/kernels/matrices.cuh"
 #include "../../Sources/CCUDA/kernels/philox.cuh"
@@ -19,7 +20,9 @@
 #define RUNNER(name) [](emulated::Size g, emulated::Size b, void **a, const char **r) { return emulated::run(name, g, b, a, r); }
 #define TK_EXPORT(name) static emulated::Registration register_##name("", #name, RUNNER(name));
 namespace sound {
+#include "../../Sources/CCUDA/kernels/tensor_product.cuh"
 #include "../../Sources/CCUDA/kernels/attention.cu"
+#include "../../Sources/CCUDA/kernels/attention_tensor.cu"
 #include "../../Sources/CCUDA/kernels/binary.cu"
 #include "../../Sources/CCUDA/kernels/casts.cu"
 #include "../../Sources/CCUDA/kernels/choice.cu"
@@ -31,7 +34,10 @@ namespace sound {
 #include "../../Sources/CCUDA/kernels/fourier.cu"
 #include "../../Sources/CCUDA/kernels/products.cuh"
 #include "../../Sources/CCUDA/kernels/convolution.cu"
+#include "../../Sources/CCUDA/kernels/convolution_tensor.cu"
 #include "../../Sources/CCUDA/kernels/gemm.cu"
+#include "../../Sources/CCUDA/kernels/gemm_float.cu"
+#include "../../Sources/CCUDA/kernels/gemm_hopper.cu"
 #include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
 #include "../../Sources/CCUDA/kernels/indexing.cu"
 #include "../../Sources/CCUDA/kernels/memory.cu"
@@ -61,9 +67,30 @@ namespace missing_barrier {
 #include "../../Sources/CCUDA/kernels/memory.cu"
 #include "../../Sources/CCUDA/kernels/reduce.cu"
 #include "../../Sources/CCUDA/kernels/gemm.cu"
+#include "../../Sources/CCUDA/kernels/gemm_float.cu"
+#undef TK_TENSOR_PRODUCT_CUH
+#include "../../Sources/CCUDA/kernels/tensor_product.cuh"
 #include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
+#include "../../Sources/CCUDA/kernels/attention_tensor.cu"
 }
 #undef __syncthreads
+#undef TK_EXPORT
+
+// Copies in the background that nobody waits for.
+#define TK_EXPORT(name) static emulated::Registration register_##name("missing wait", #name, RUNNER(name));
+namespace missing_wait {
+template <int N> TK_DEVICE void no_wait() {}
+TK_DEVICE void no_barrier_wait(tk_barrier *, int) {}
+#define tk_copy_wait no_wait
+#define tk_barrier_wait no_barrier_wait
+#undef TK_TENSOR_PRODUCT_CUH
+#include "../../Sources/CCUDA/kernels/tensor_product.cuh"
+#include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
+#include "../../Sources/CCUDA/kernels/attention_tensor.cu"
+#include "../../Sources/CCUDA/kernels/gemm_hopper.cu"
+#undef tk_barrier_wait
+#undef tk_copy_wait
+}
 #undef TK_EXPORT
 
 // The strides of the operands exchanged, and a row of a matrix that is one element longer than it is.
@@ -81,6 +108,9 @@ template <int K> TK_DEVICE void exchanged_locate(const tk_cuda_walk &walk, long 
 #include "../../Sources/CCUDA/kernels/products.cuh"
 #include "../../Sources/CCUDA/kernels/binary.cu"
 #include "../../Sources/CCUDA/kernels/gemm.cu"
+#undef TK_TENSOR_PRODUCT_CUH
+#include "../../Sources/CCUDA/kernels/tensor_product.cuh"
+#include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
 #undef ldb
 #undef tk_locate
 }

@@ -1,6 +1,9 @@
 // Primitives made of others, for backends that have none of their own.
 
 extension Backend {
+    /// False: by way of float32.
+    public var multipliesHalfFloats: Bool { false }
+
     /// An element at a time, by ``scatterReduce(_:_:index:_:outputView:n:)``.
     public func setRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
         let places = RawTensor(rows.layout, .int64, ids.device)
