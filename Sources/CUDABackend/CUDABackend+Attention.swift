@@ -1,7 +1,7 @@
 import CCUDA
 import CoreTensor
 
-// MARK: Attention, and sorting
+// MARK: Attention
 
 extension CUDABackend {
     private func shape(_ plan: AttentionPlan) -> tk_cuda_attention {
@@ -82,45 +82,5 @@ extension CUDABackend {
         (s.batch, s.heads) = (Int64(out.shape[0]), Int64(out.shape[1]))
         (s.queries, s.keys) = (Int64(out.shape[2]), Int64(out.shape[3]))
         run(KernelName("tk_attention_kept"), pieces: out.count, address(out, "attentionKept"), s)
-    }
-
-    // MARK: Sorting
-
-    /// By a bitonic network over keys and positions.
-    public func sort(_ x: RawTensor, positions: RawTensor, _ view: AxisView, descending: Bool) {
-        sortedPlaces("sort", x, positions, view, k: view.n, descending: descending)
-    }
-
-    /// Sorted, and cut off.
-    public func topK(_ x: RawTensor, positions: RawTensor, _ view: AxisView, k: Int, smallest: Bool) {
-        sortedPlaces("topK", x, positions, view, k: k, descending: !smallest)
-    }
-
-    private func sortedPlaces(
-        _ operation: StaticString, _ x: RawTensor, _ positions: RawTensor, _ view: AxisView, k: Int, descending: Bool
-    ) {
-        if x.dtype.isComplex || x.dtype.isStorageOnly { missing("\(operation)", x.dtype) }
-        let rows = view.outer * view.inner
-        if rows == 0 || view.n == 0 { return }
-        var size = 2
-        while size < view.n { size *= 2 }
-        let keys = scratch([rows, size], .int64), places = scratch([rows, size], .int64)
-        let first = address(keys, operation), second = address(places, operation)
-        run(
-            KernelName("tk_sort_keys", x.dtype == .bool ? "u8" : x.dtype.suffix), pieces: rows * size, address(x, operation),
-            first, second, rows,
-            view.n, view.inner, size, descending ? 1 : 0)
-        var length = 2
-        while length <= size {
-            var distance = length / 2
-            while distance > 0 {
-                run(
-                    KernelName("tk_sort_step"), pieces: rows * size / 2, first, second, rows * size / 2, size,
-                    length == size ? 0 : length, distance)
-                distance /= 2
-            }
-            length *= 2
-        }
-        run(KernelName("tk_sort_places"), pieces: rows * k, second, address(positions, operation), rows, k, view.inner, size)
     }
 }

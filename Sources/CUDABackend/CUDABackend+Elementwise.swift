@@ -4,7 +4,7 @@ import CoreTensor
 // MARK: Functions of one and two arguments, comparisons, choices
 
 extension CUDABackend {
-    /// The functions that have a kernel with vectors; the rest of ``unaryFunctions`` have one of their own.
+    /// The functions that have a kernel with vectors; the rare ones have one of their own, the special ones another, in double.
     static let frequentUnary: Set<UnaryKernel> = [
         .neg, .abs, .sign, .square, .sqrt, .rsqrt, .reciprocal, .exp, .log, .tanh, .sigmoid, .softplus, .logSigmoid, .relu,
         .geluErf, .geluTanh,
@@ -15,6 +15,7 @@ extension CUDABackend {
         .atanh,
         .lgamma, .sinc,
     ]
+    static let specialUnary: Set<UnaryKernel> = [.digamma, .erfinv, .erfcx, .i0, .i0e, .i1, .i1e, .ndtri, .logNdtr]
     static let frequentBinary: Set<BinaryKernel> = [.add, .sub, .mul, .div, .max, .min]
     static let rareBinary: Set<BinaryKernel> = [
         .pow, .remainder, .floorDivide, .atan2, .hypot, .fmod, .fmax, .fmin, .copySign, .nextAfter, .logAddExp, .logAddExp2,
@@ -22,18 +23,28 @@ extension CUDABackend {
         .heaviside,
     ]
 
-    /// Floats, integers (where the CPU has them) and bools.
+    /// Floats, integers (where the CPU has them), bools and complex numbers.
     public func unary(_ op: UnaryKernel, _ x: RawTensor, _ out: RawTensor) {
         let number = Int(op.rawValue)
-        if x.dtype.isComplex || x.dtype.isStorageOnly { missing("\(op)", x.dtype) }
+        if x.dtype.isStorageOnly || (x.dtype.isComplex && !op.takesComplex) { missing("\(op)", x.dtype) }
+        if x.dtype.isComplex {
+            return run(
+                KernelName("tk_unary_complex"), pieces: x.count, address(x, "unary"), address(out, "unary"), x.count, number,
+                x.dtype == .complex128 ? 1 : 0)
+        }
         if !x.dtype.isFloatingPoint || Self.frequentUnary.contains(op) {
             let pieces = x.dtype.isFloatingPoint ? (x.count + 3) / 4 : x.count
             return run(
                 KernelName("tk_unary", x.dtype.suffix), pieces: pieces, address(x, "unary"), address(out, "unary"), x.count,
                 number)
         }
-        if !Self.rareUnary.contains(op) { missing("\(op)", x.dtype) }
         if x.dtype.isHalf { return throughFloat32([x], out) { unary(op, $0[0], $1) } }
+        if Self.specialUnary.contains(op) {
+            return run(
+                KernelName("tk_unary_special"), pieces: x.count, address(x, "unary"), address(out, "unary"), x.count, number,
+                x.dtype == .float64 ? 1 : 0)
+        }
+        if !Self.rareUnary.contains(op) { missing("\(op)", x.dtype) }
         run(
             KernelName("tk_unary_rare", x.dtype.suffix), pieces: x.count, address(x, "unary"), address(out, "unary"), x.count,
             number)
@@ -57,8 +68,14 @@ extension CUDABackend {
     /// Dense operands and repeated elements with vectors, any other strides by an index computation per element.
     public func binary(_ op: BinaryKernel, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor) {
         let type = out.dtype
-        if type.isComplex || type.isStorageOnly { missing("\(op)", type) }
+        if type.isStorageOnly || (type.isComplex && !op.takesComplex) { missing("\(op)", type) }
         let from = address(a, "binary"), other = address(b, "binary"), to = address(out, "binary")
+        if type.isComplex {
+            let walk = makeWalk("\(op)", out.shape, [a.layout.strides, b.layout.strides])
+            return run(
+                KernelName("tk_binary_complex"), pieces: out.count, from, other, to, walk, Int(op.rawValue),
+                type == .complex128 ? 1 : 0)
+        }
         if type.isFloatingPoint && Self.frequentBinary.contains(op) {
             func step(_ x: RawTensor) -> Int? { x.isContiguous ? 1 : x.layout.strides.allSatisfy { $0 == 0 } ? 0 : nil }
             if let first = step(a), let second = step(b) {
@@ -68,10 +85,13 @@ extension CUDABackend {
                     second, 0.0)
             }
         } else if type.isFloatingPoint {
-            if !Self.rareBinary.contains(op) { missing("\(op)", type) }
             if type.isHalf && op == .nextAfter { missing("\(op)", type) }
             if type.isHalf { return throughFloat32([a, b], out) { binary(op, $0[0], $0[1], $1) } }
             let walk = makeWalk("\(op)", out.shape, [a.layout.strides, b.layout.strides])
+            if op == .zeta {
+                return run(KernelName("tk_zeta"), pieces: out.count, from, other, to, walk, 0.0, type == .float64 ? 1 : 0)
+            }
+            if !Self.rareBinary.contains(op) { missing("\(op)", type) }
             return run(KernelName("tk_binary_rare", type.suffix), pieces: out.count, from, other, to, walk, Int(op.rawValue), 0.0)
         }
         let walk = makeWalk("\(op)", out.shape, [a.layout.strides, b.layout.strides])
@@ -90,7 +110,7 @@ extension CUDABackend {
                 KernelName("tk_binary_dense", type.suffix), pieces: (x.count + 3) / 4, from, none, to, x.count, Int(op.rawValue),
                 1, 0, value)
         }
-        if !Self.rareBinary.contains(op) || (type.isHalf && op == .nextAfter) { missing("\(op)", type) }
+        if type.isHalf && op == .nextAfter { missing("\(op)", type) }
         if type.isHalf {
             // The scalar is rounded to the type first, as an element of it would be.
             let rounded = scratch([1], .float32), element = scratch([1], type)
@@ -101,13 +121,22 @@ extension CUDABackend {
             return binary(op, x, repeated, out)
         }
         let walk = makeWalk("\(op)", x.shape, [x.layout.strides, x.layout.strides])
+        if op == .zeta {
+            return run(KernelName("tk_zeta"), pieces: x.count, from, none, to, walk, value, type == .float64 ? 1 : 0)
+        }
+        if !Self.rareBinary.contains(op) { missing("\(op)", type) }
         run(KernelName("tk_binary_rare", type.suffix), pieces: x.count, from, none, to, walk, Int(op.rawValue), value)
     }
 
-    /// Real numbers and bools.
+    /// Numbers and bools; complex numbers are equal or not.
     public func compare(_ op: CompareKernel, _ a: RawTensor, _ b: RawTensor, _ out: RawTensor) {
-        if a.dtype.isComplex { missing("compare", a.dtype) }
         let walk = makeWalk("compare", out.shape, [a.layout.strides, b.layout.strides])
+        if a.dtype.isComplex {
+            if op != .equal && op != .notEqual { missing("compare.\(op)", a.dtype) }
+            return run(
+                KernelName("tk_compare_complex"), pieces: out.count, address(a, "compare"), address(b, "compare"),
+                address(out, "compare"), walk, op == .notEqual ? 1 : 0, a.dtype == .complex128 ? 1 : 0)
+        }
         run(
             KernelName("tk_compare", a.dtype == .bool ? "u8" : a.dtype.suffix), pieces: out.count, address(a, "compare"),
             address(b, "compare"), address(out, "compare"), walk, Int(op.rawValue))

@@ -12,17 +12,34 @@ extension CUDABackend {
             address(out, "gatherRows"), ids.count, table.shape[1])
     }
 
-    /// Rows of the same place are linked and added in their order: no atomic additions, so every run gives the same bits.
+    /// Elements of any type, by their size.
+    public func setRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
+        run(
+            KernelName("tk_set_rows", out.dtype.sizeSuffix), pieces: rows.count, address(out, "setRows"),
+            address(ids, "setRows"), address(rows, "setRows"), ids.count, out.shape[1])
+    }
+
+    /// Ids are sorted, so that rows of the same place lie together and are added in their order: no atomic additions, and every run gives the
+    /// same bits.
     public func scatterRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
-        if out.dtype.isComplex { missing("scatterRows", out.dtype) }
-        let to = address(out, "scatterRows"), index = address(ids, "scatterRows"), n = ids.count
-        context.setBytes(to, 0, out.count * out.dtype.byteCount)
+        context.setBytes(address(out, "scatterRows"), 0, out.count * out.dtype.byteCount)
+        scatterRows("scatterRows", out, ids, rows, adds: false)
+    }
+
+    /// As ``scatterRows(_:ids:_:)``, onto what is there.
+    public func addRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
+        scatterRows("addRows", out, ids, rows, adds: true)
+    }
+
+    private func scatterRows(_ operation: StaticString, _ out: RawTensor, _ ids: RawTensor, _ rows: RawTensor, adds: Bool) {
+        let n = ids.count, width = out.shape[1]
         if n == 0 || out.count == 0 { return }
-        let next = scratch([n], .int64), heads = scratch([n], .bool)
-        run(KernelName("tk_link_rows"), pieces: n, index, address(next, "scatterRows"), address(heads, "scatterRows"), n)
+        let (keys, places, _) = sortedKeys(operation, ids, outer: 1, n: n, inner: 1, descending: false)
         context.launch(
-            KernelName("tk_scatter_rows", out.dtype.suffix), grid: (min(n, 1 << 20), 1), block: (256, 1), to, index,
-            address(next, "scatterRows"), address(heads, "scatterRows"), address(rows, "scatterRows"), n, out.shape[1])
+            KernelName("tk_scatter_rows", out.dtype == .bool ? "u8" : out.dtype.suffix),
+            grid: (min(n, 1 << 20), (width + 255) / 256),
+            block: (min(256, (width + 31) / 32 * 32), 1), address(out, operation), address(keys, operation),
+            address(places, operation), address(rows, operation), n, width, adds ? 1 : 0)
     }
 
     /// Elements of any type, by their size.
@@ -32,12 +49,12 @@ extension CUDABackend {
             address(out, "gather"), sourceView.outer, sourceView.n, sourceView.inner, n)
     }
 
-    /// A thread to a column.
+    /// A thread to a column, or to a run of equal indices.
     public func scatterAdd(_ x: RawTensor, index: RawTensor, _ out: RawTensor, outputView: AxisView, n: Int) {
         scatter("scatterAdd", x, index, out, outputView, n, -1)
     }
 
-    /// A thread to a column.
+    /// A thread to a column, or to a run of equal indices.
     public func scatterReduce(
         _ op: ScatterKernel, _ x: RawTensor, index: RawTensor, _ out: RawTensor, outputView: AxisView, n: Int
     ) {
@@ -47,9 +64,16 @@ extension CUDABackend {
     private func scatter(
         _ operation: StaticString, _ x: RawTensor, _ index: RawTensor, _ out: RawTensor, _ view: AxisView, _ n: Int, _ op: Int
     ) {
-        if x.dtype.isComplex { missing("\(operation)", x.dtype) }
+        let suffix: StaticString = x.dtype == .bool ? "u8" : x.dtype.suffix, columns = view.outer * view.inner
+        // Few and long columns: their indices sorted, which brings those of one place together.
+        if columns > 0 && columns < 4096 && n > 64 {
+            let (keys, places, size) = sortedKeys(operation, index, outer: view.outer, n: n, inner: view.inner, descending: false)
+            return run(
+                KernelName("tk_scatter_sorted", suffix), pieces: columns * n, address(x, operation), address(keys, operation),
+                address(places, operation), address(out, operation), view.outer, view.n, view.inner, n, size, op)
+        }
         run(
-            KernelName("tk_scatter", x.dtype == .bool ? "u8" : x.dtype.suffix), pieces: view.outer * view.inner,
+            KernelName("tk_scatter", suffix), pieces: columns,
             address(x, operation),
             address(index, operation), address(out, operation), view.outer, view.n, view.inner, n, op)
     }

@@ -16,7 +16,7 @@ extension CUDABackend {
     /// In one pass, or two where one would have too few blocks to fill a device; by the shape alone, so that results are the same on all.
     public func reduce(_ op: ReduceKernel, _ x: RawTensor, _ out: RawTensor, _ view: AxisView) {
         let type = x.dtype == .bool ? DType.uint8 : x.dtype
-        if type.isComplex { missing("reduce.\(op)", type) }
+        if type.isComplex && op != .sum && op != .prod { missing("reduce.\(op)", type) }
         let from = address(x, "reduce"), to = address(out, "reduce"), number = Int(op.rawValue), block = block(view)
         let columns = view.outer * ((view.inner + block.0 - 1) / block.0)
         let parts = min(64, max(1, min(512 / max(1, columns), view.n / (16 * block.1))))
@@ -58,13 +58,9 @@ extension CUDABackend {
             address(x, "meanAndM2"), address(mean, "meanAndM2"), address(m2, "meanAndM2"), view.n, view.inner)
     }
 
-    /// A thread to a column, in double (integers wrap).
+    /// By a block's scan, in double (integers wrap).
     public func cumsum(_ x: RawTensor, _ out: RawTensor, _ view: AxisView) {
-        if x.dtype.isComplex { missing("cumsum", x.dtype) }
-        run(
-            KernelName("tk_cumsum", x.dtype == .bool ? "u8" : x.dtype.suffix), pieces: view.outer * view.inner,
-            address(x, "cumsum"),
-            address(out, "cumsum"), view.outer, view.n, view.inner)
+        scanned("cumsum", nil, x, out, nil, view)
     }
 
     /// In double, by blocks; waits for the device.
@@ -84,11 +80,41 @@ extension CUDABackend {
         return result
     }
 
-    /// Products and extrema; a thread to a column.
+    /// By a block's scan.
     public func scan(_ op: ScanKernel, _ x: RawTensor, _ out: RawTensor, positions: RawTensor?, _ view: AxisView) {
-        if op == .logSumExp || x.dtype.isComplex { missing("scan.\(op)", x.dtype) }
-        run(
-            KernelName("tk_scan", x.dtype == .bool ? "u8" : x.dtype.suffix), pieces: view.outer * view.inner, address(x, "scan"),
-            address(out, "scan"), address(positions, "scan"), view.outer, view.n, view.inner, Int(op.rawValue))
+        if op == .logSumExp ? !x.dtype.isFloatingPoint : op != .prod && x.dtype.isComplex { missing("scan.\(op)", x.dtype) }
+        scanned("scan", op, x, out, positions, view)
+    }
+
+    /// Running sums without an operation. One launch, or two where rows are few and long: totals of their parts, then the parts from those before
+    /// them. There are kernels for float32 and the widest types, through which the others go.
+    private func scanned(
+        _ name: StaticString, _ op: ScanKernel?, _ x: RawTensor, _ out: RawTensor, _ positions: RawTensor?, _ view: AxisView
+    ) {
+        if out.count == 0 { return }
+        let isWide = x.dtype == .float64 || op == .logSumExp
+        let type: DType = x.dtype.isComplex ? .complex128 : !x.dtype.isFloatingPoint ? .int64 : isWide ? .float64 : .float32
+        if x.dtype != type {
+            let wide = scratch(x.shape, type), result = scratch(x.shape, type)
+            cast(x, to: wide)
+            scanned(name, op, wide, result, positions, view)
+            return cast(result, to: out)
+        }
+        let kernel: StaticString =
+            switch op {
+            case nil, .prod: "tk_scan"
+            case .logSumExp: "tk_scan_log_sum"
+            default: "tk_scan_extremum"
+            }
+        let block = block(view), columns = view.outer * ((view.inner + block.0 - 1) / block.0)
+        let parts = min(64, max(1, min(256 / max(1, columns), view.n / (16 * block.1))))
+        let totals = scratch([parts, view.outer, view.inner], .complex128)  // 16 bytes hold any of them
+        for mode in parts == 1 ? [0] : [1, 2] {
+            context.launch(
+                KernelName(kernel, type.suffix), grid: (columns, parts), block: block, address(x, name), address(out, name),
+                address(positions, name), address(totals, name), view.outer, view.n, view.inner,
+                op.map { 1 + Int($0.rawValue) } ?? 0,
+                mode)
+        }
     }
 }

@@ -92,13 +92,14 @@ extension CUDABackend {
             address(places, "maxPool"), address(tables, "maxPool"), shape)
     }
 
-    /// A thread to a plane, which adds in order.
+    /// A warp to a plane, 32 elements at a time; those that go to one place are taken in order.
     public func scatterPlanes(_ x: RawTensor, places: RawTensor, _ out: RawTensor, planes: Int, adding: Bool) {
         if planes == 0 { return }
         let to = address(out, "scatterPlanes")
         context.setBytes(to, 0, out.count * out.dtype.byteCount)
-        run(
-            KernelName("tk_scatter_planes", x.dtype.suffix), pieces: planes, address(x, "scatterPlanes"),
+        context.launch(
+            KernelName("tk_scatter_planes", x.dtype.suffix), grid: (min((planes + 7) / 8, 1 << 20), 1), block: (32, 8),
+            address(x, "scatterPlanes"),
             address(places, "scatterPlanes"), to,
             planes, x.count / planes, out.count / planes, adding ? 1 : 0)
     }

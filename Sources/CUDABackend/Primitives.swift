@@ -13,17 +13,22 @@ extension CUDABackend {
             "layerNorm",
             "layerNormGrad", "rmsNorm", "rmsNormGrad", "matmul", "randomUniform", "randomNormal", "randomIntegers", "dropout",
             "dropoutGrad",
-            "sgd", "adam", "rmsProp", "scan.prod", "scan.max", "scan.min", "sort", "topK",
+            "sgd", "adam", "rmsProp", "scan.prod", "scan.max", "scan.min", "scan.logSumExp", "sort", "topK", "sortRows",
+            "quantizedLinear", "ctc", "ctcGrad", "recurrence", "recurrenceGrad", "fft", "luFactor", "luSolve", "cholesky",
+            "choleskySolve", "choleskyInverse", "qr", "householderProduct", "svd", "eigh", "eig", "triangularSolve",
+            "leastSquares", "binary.zeta",
             "attention", "attentionGrad", "attentionKept", "convolution", "convolutionGradInput", "convolutionGradWeight",
             "convolutionGradients", "unfold", "fold", "maxPool", "scatterPlanes", "scatterPairs", "gatherPlanes", "mapAxis",
             "mapPlanes",
             "channelNorm", "channelNormApply", "channelNormGrad",
         ]
-        for op in frequentUnary.union(rareUnary) { names.insert("unary.\(op)") }
+        for op in frequentUnary.union(rareUnary).union(specialUnary) { names.insert("unary.\(op)") }
         names.insert("unary.not")
         for op in [UnaryKernel.relu, .geluErf, .geluTanh, .silu] { names.insert("activatedLinear.\(op)") }
         for op in frequentBinary.union(rareBinary) { names.insert("binary.\(op)") }
         for op in [BinaryKernel.and, .or, .xor, .gcd, .lcm, .leftShift, .rightShift] { names.insert("binary.\(op)") }
+        for number in 0..<8 { names.insert("sweep.\(SweepKernel(rawValue: Int32(number))!)") }
+        for op in [UnaryKernel.relu, .geluErf, .geluTanh, .silu] { names.insert("activatedLinear.\(op)") }
         for number in 0..<8 { names.insert("unaryGrad.\(UnaryGradKernel(rawValue: Int32(number))!)") }
         for number in 0..<6 {
             names.insert("compare.\(CompareKernel(rawValue: Int32(number))!)")

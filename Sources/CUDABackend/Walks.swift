@@ -33,3 +33,11 @@ func makeWalk(_ operation: String, _ shape: Shape, _ strides: [[Int]]) -> tk_cud
     }
     return walk
 }
+
+extension RawTensor {
+    /// Elements of the same memory from an element on, dense unless strides are given.
+    func part(_ shape: Shape, strides: [Int]? = nil, from first: Int = 0) -> RawTensor {
+        let layout = strides.map { Layout(shape: shape, strides: $0) } ?? Layout(shape: shape)
+        return RawTensor(storage: storage, layout: layout, offset: offset + first, dtype: dtype)
+    }
+}

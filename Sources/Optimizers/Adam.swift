@@ -60,11 +60,23 @@ open class Adam: Optimizer {
             withState(&state, "m", like: p) { (m: RawTensor, state: inout [String: Tensor]) in
                 withState(&state, "v", like: p) { (v: RawTensor, state: inout [String: Tensor]) in
                     withState(&state, amsgrad ? "maxV" : nil, like: p) { maxV, _ in
-                        p.backend.adam(p, gradient.raw, m: m, v: v, maxV: maxV, sweep)
+                        if mayPutOff {
+                            putOff.append(AdamStep(p: p, g: gradient.raw, m: m, v: v, maxV: maxV, options: sweep))
+                        } else {
+                            p.backend.adam(p, gradient.raw, m: m, v: v, maxV: maxV, sweep)
+                        }
                     }
                 }
             }
         }
+    }
+
+    private final var putOff: [AdamStep] = []
+
+    /// The parameters of a device at once.
+    override final func finishUpdates() {
+        for steps in Dictionary(grouping: putOff, by: \.p.device).values { steps[0].p.backend.adam(steps) }
+        putOff = []
     }
 }
 

@@ -213,7 +213,9 @@ public final class LBFGS: Optimizer {
     /// All gradients in one row, zeros where there is none.
     private func flatGradient() -> Tensor {
         let rows = parameters.map { parameter -> Tensor in
-            guard let gradient = parameter.grad else { return Tensor(zeros: [parameter.count], dtype: parameter.dtype) }
+            guard let gradient = parameter.grad else {
+                return Tensor(zeros: [parameter.count], dtype: parameter.dtype, device: parameter.value.device)
+            }
             return gradient.detached().to(parameter.dtype).reshaped([parameter.count])
         }
         let flat = concatenate(rows)

@@ -140,8 +140,10 @@ open class Optimizer {
                             continue
                         }
                         let isReady = gradient.dtype == dtype && gradient.isContiguous && gradient.tapeNode == nil
+                        mayPutOff = parameter.value.device != .cpu
                         update(
                             parameter, isReady ? gradient : gradient.detached().to(dtype).contiguous(), group, &states[index])
+                        mayPutOff = false
                     } else {
                         let wide = Parameter(parameter.value.detached().to(.float32))
                         update(wide, gradient.detached().to(.float32).contiguous(), group, &states[index])
@@ -149,8 +151,15 @@ open class Optimizer {
                     }
                 }
             }
+            finishUpdates()
         }
     }
+
+    /// Whether the update under way may wait for ``finishUpdates()``: on a GPU one launch does many parameters.
+    final var mayPutOff = false
+
+    /// Does what the updates of a step have put off.
+    func finishUpdates() {}
 
     /// Runs `closure`, which computes the loss and its gradients anew, then one step. Returns the closure's loss.
     @discardableResult

@@ -55,7 +55,7 @@ public struct QuantizedWeight: Sendable {
 
     private static func bytes(_ w: Tensor) -> (Tensor, Tensor, Tensor) {
         let (n, k) = (w.shape[0], w.shape[1])
-        let largest = k == 0 ? Tensor(zeros: [n, 1]) : abs(w).max(1, keepDims: true)
+        let largest = k == 0 ? Tensor(zeros: [n, 1], device: w.device) : abs(w).max(1, keepDims: true)
         let scales = which(largest .> 0, largest / 127, 1)
         let q = round(w / scales).clamped(min: -127, max: 127)
         let blocks = (k + 3) / 4
@@ -76,7 +76,7 @@ public struct QuantizedWeight: Sendable {
         var offsets: Tensor?
         if groups == 0 || grouped.count == 0 {
             q = grouped
-            scales = Tensor(zeros: [grouped.shape[0], groups, 1], dtype: .bfloat16)
+            scales = Tensor(zeros: [grouped.shape[0], groups, 1], dtype: .bfloat16, device: w.device)
             offsets = hasOffsets ? scales : nil
         } else if hasOffsets {
             let low = grouped.min(2, keepDims: true), high = grouped.max(2, keepDims: true)
@@ -104,8 +104,11 @@ public struct QuantizedWeight: Sendable {
     /// Zeros below and to the right, to whole panels of rows and `columns` columns.
     private static func padded(_ q: Tensor, columns: Int) -> Tensor {
         let rows = (q.shape[0] + panel - 1) / panel * panel
-        let wide = q.shape[1] == columns ? q : concatenate([q, Tensor(zeros: [q.shape[0], columns - q.shape[1]])], axis: 1)
-        return rows == q.shape[0] ? wide : concatenate([wide, Tensor(zeros: [rows - q.shape[0], columns])], axis: 0)
+        let wide =
+            q.shape[1] == columns
+            ? q : concatenate([q, Tensor(zeros: [q.shape[0], columns - q.shape[1]], device: q.device)], axis: 1)
+        return rows == q.shape[0]
+            ? wide : concatenate([wide, Tensor(zeros: [rows - q.shape[0], columns], device: q.device)], axis: 0)
     }
 
     // MARK: Use
@@ -121,7 +124,7 @@ public struct QuantizedWeight: Sendable {
         case .int4(let size, _):
             let groups = (inputs + size - 1) / size
             let wide = panels.to(.int32)
-            let high = floorDivide(wide, Tensor(16, dtype: .int32))
+            let high = floorDivide(wide, Tensor(16, dtype: .int32, device: wide.device))
             let slots = stack([wide - high * 16, high], axis: -1).reshaped([-1, groups * size / 8, panel, 2, 4])
             let q = slots.permuted(0, 2, 1, 4, 3).reshaped([-1, groups, size]).to(.float32)
             func perRow(_ x: Tensor) -> Tensor { x.permuted(0, 2, 1).reshaped([-1, groups, 1]).to(.float32) }

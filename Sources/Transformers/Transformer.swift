@@ -100,8 +100,8 @@ public final class Transformer: Module {
     }
 
     /// `[length, length]` of 0 where a position is at or before the query's, else -∞: a mask to add.
-    public static func causalMask(_ length: Int, dtype: DType = .float32) -> Tensor {
-        let seen = Tensor(ones: [length, length], dtype: .bool).tril()
-        return which(seen, Tensor(zeros: [], dtype: dtype), -Double.infinity)
+    public static func causalMask(_ length: Int, dtype: DType = .float32, device: Device = .cpu) -> Tensor {
+        let seen = Tensor(ones: [length, length], dtype: .bool, device: device).tril()
+        return which(seen, Tensor(zeros: [], dtype: dtype, device: device), -Double.infinity)
     }
 }

@@ -15,6 +15,8 @@
 #define TK_EMULATE 1
 #define TK_DEVICE static inline
 #define TK_DEVICE_MEMBER inline
+#define TK_CALLED static
+#define TK_CALLED_MEMBER
 #define TK_SHARED static thread_local
 #define TK_KERNEL(threads) static void
 #define TK_DENSE_KERNEL(threads, blocks) static void

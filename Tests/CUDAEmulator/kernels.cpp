@@ -8,9 +8,12 @@
 
 // What kernels share; the kernels themselves are in namespaces, as there are several of each.
 #include "../../Sources/CCUDA/kernels/arguments.cuh"
+#include "../../Sources/CCUDA/kernels/complex.cuh"
 #include "../../Sources/CCUDA/kernels/epilogue.cuh"
 #include "../../Sources/CCUDA/kernels/groups.cuh"
+#include "../../Sources/CCUDA/kernels/matrices.cuh"
 #include "../../Sources/CCUDA/kernels/philox.cuh"
+#include "../../Sources/CCUDA/kernels/special.cuh"
 #include "../../Sources/CCUDA/kernels/vectors.cuh"
 #include "../../Sources/CCUDA/kernels/walk.cuh"
 
@@ -25,6 +28,11 @@ namespace sound {
 #include "../../Sources/CCUDA/kernels/casts.cu"
 #include "../../Sources/CCUDA/kernels/choice.cu"
 #include "../../Sources/CCUDA/kernels/channel_norm.cu"
+#include "../../Sources/CCUDA/kernels/complex.cu"
+#include "../../Sources/CCUDA/kernels/ctc.cu"
+#include "../../Sources/CCUDA/kernels/eigen.cu"
+#include "../../Sources/CCUDA/kernels/factors.cu"
+#include "../../Sources/CCUDA/kernels/fourier.cu"
 #include "../../Sources/CCUDA/kernels/products.cuh"
 #include "../../Sources/CCUDA/kernels/convolution.cu"
 #include "../../Sources/CCUDA/kernels/convolution_tensor.cu"
@@ -39,10 +47,16 @@ namespace sound {
 #include "../../Sources/CCUDA/kernels/peaks.cu"
 #include "../../Sources/CCUDA/kernels/peaks_tensor.cu"
 #include "../../Sources/CCUDA/kernels/pooling.cu"
+#include "../../Sources/CCUDA/kernels/quantized.cu"
 #include "../../Sources/CCUDA/kernels/random.cu"
+#include "../../Sources/CCUDA/kernels/recurrent.cu"
 #include "../../Sources/CCUDA/kernels/reduce.cu"
+#include "../../Sources/CCUDA/kernels/reflectors.cu"
+#include "../../Sources/CCUDA/kernels/scans.cu"
+#include "../../Sources/CCUDA/kernels/schur.cu"
 #include "../../Sources/CCUDA/kernels/softmax.cu"
 #include "../../Sources/CCUDA/kernels/sorting.cu"
+#include "../../Sources/CCUDA/kernels/special.cu"
 #include "../../Sources/CCUDA/kernels/unary.cu"
 }
 #undef TK_EXPORT

@@ -64,7 +64,7 @@ extension OpCatalog {
         OpRow(
             "meshgrid", [[.real([2]), .real([3])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in ReferenceArray([2, 3]) { a[0][[$0[0]]] * a[1][[$0[1]]] } },
-            { meshgrid($0).reduce(Tensor(ones: [], dtype: $0[0].dtype)) { $0 * $1 } }),
+            { meshgrid($0).reduce(Tensor(ones: [], dtype: $0[0].dtype, device: $0[0].device)) { $0 * $1 } }),
         OpRow(
             "cartesianProduct", [[.real([2]), .real([3])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
@@ -95,7 +95,7 @@ extension OpCatalog {
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
                 ReferenceArray([3, 2]) { $0[0] == 2 ? a[1][[0, $0[1]]] : $0[0] == 0 ? a[1][[1, $0[1]]] : a[0][$0] }
             },
-            { $0[0].replacing([.tensor(Tensor([2, 0]))], with: $0[1], accumulate: false) }),
+            { $0[0].replacing([.tensor(Tensor([2, 0], device: $0[0].device))], with: $0[1], accumulate: false) }),
         OpRow(
             "taken", [[.real([2, 3]), .integers([4], -6..<6)]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in ReferenceArray([4]) { a[0].values[(Int(a[1][$0]) + 6) % 6] } },
@@ -110,19 +110,19 @@ extension OpCatalog {
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
                 ReferenceArray([2, 3]) { $0 == [0, 1] ? a[1].values[0] : $0 == [1, 2] ? a[1].values[1] : a[0][$0] }
             },
-            { $0[0].putting($0[1], at: Tensor([1, -1])) }),
+            { $0[0].putting($0[1], at: Tensor([1, -1], device: $0[0].device)) }),
         OpRow(
             "maskedSelect", [[.real([2, 3])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in ReferenceArray([4], [0, 2, 3, 5].map { a[0].values[$0] }) },
             batchable: false,
-            { $0[0].maskedSelect(Tensor([true, false, true])) }),
+            { $0[0].maskedSelect(Tensor([true, false, true], device: $0[0].device)) }),
         OpRow(
             "maskedScatter", [[.real([2, 3]), .real([4])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
                 ReferenceArray(
                     [2, 3], [a[1].values[0], a[0].values[1], a[1].values[1], a[1].values[2], a[0].values[4], a[1].values[3]])
             },
-            { $0[0].maskedScatter(Tensor([true, false, true]), source: $0[1]) }),
+            { $0[0].maskedScatter(Tensor([true, false, true], device: $0[0].device), source: $0[1]) }),
         OpRow(
             "nonzero", [[.boolean([3, 2])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
@@ -139,7 +139,7 @@ extension OpCatalog {
         OpRow(
             "cumprod with a zero", [[.real([3])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in ReferenceArray([3], [a[0].values[0], 0, 0]) }, types: [.float32],
-            { ($0[0] * Tensor([1, 0, 1], dtype: $0[0].dtype)).cumprod(axis: 0) }),
+            { ($0[0] * Tensor([1, 0, 1], dtype: $0[0].dtype, device: $0[0].device)).cumprod(axis: 0) }),
         OpRow(
             "cummax", [[.distinct([2, 5])], [.distinct([4])]],
             .arrays { $0[0].mapped(along: -1) { x in x.indices.map { x[...$0].max()! } } }, integers: allIntegers,
@@ -202,7 +202,8 @@ extension OpCatalog {
                     let s = x.sorted()
                     return s[1] + (s[2] - s[1]) * 0.2
                 }
-            }, types: [.float32], slack: 4, batchable: false, { $0[0].quantile(Tensor(0.3, dtype: $0[0].dtype), -1) }),
+            }, types: [.float32], slack: 4, batchable: false,
+            { $0[0].quantile(Tensor(0.3, dtype: $0[0].dtype, device: $0[0].device), -1) }),
         OpRow(
             "searchSorted", [[.distinct([6]), .real([3, 2], -1...1)]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
@@ -301,7 +302,7 @@ extension OpCatalog {
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
                 ReferenceArray([3, 4]) { $0[0] == 2 ? a[1][[0, $0[1]]] : $0[0] == 0 ? a[1][[1, $0[1]]] : a[0][$0] }
             }, integers: allIntegers,
-            { $0[0].scattered(axis: 0, index: Tensor([[2, 2, 2, 2], [0, 0, 0, 0]]), source: $0[1]) }),
+            { $0[0].scattered(axis: 0, index: Tensor([[2, 2, 2, 2], [0, 0, 0, 0]], device: $0[0].device), source: $0[1]) }),
         OpRow(
             "scatterAdded", [[.real([3, 4]), .integers([2, 4], 0..<3), .real([2, 4])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
@@ -324,19 +325,19 @@ extension OpCatalog {
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
                 ReferenceArray([3, 2]) { $0[0] == 1 ? a[0][$0] + a[1][[0, $0[1]]] + a[1][[1, $0[1]]] : a[0][$0] }
             }, slack: 2,
-            { $0[0].indexAdded(axis: 0, index: Tensor([1, 1]), source: $0[1]) }),
+            { $0[0].indexAdded(axis: 0, index: Tensor([1, 1], device: $0[0].device), source: $0[1]) }),
         OpRow(
             "indexCopied", [[.real([3, 2]), .real([2, 2])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
                 ReferenceArray([3, 2]) { $0[0] == 2 ? a[1][[0, $0[1]]] : $0[0] == 0 ? a[1][[1, $0[1]]] : a[0][$0] }
             },
-            { $0[0].indexCopied(axis: 0, index: Tensor([2, 0]), source: $0[1]) }),
+            { $0[0].indexCopied(axis: 0, index: Tensor([2, 0], device: $0[0].device), source: $0[1]) }),
         OpRow(
             "indexFilled", [[.real([3, 2]), .real([])]],
             .arrays { (a: [ReferenceArray]) -> ReferenceArray in
                 ReferenceArray([3, 2]) { $0[0] == 1 ? a[1].values[0] : a[0][$0] }
             },
-            { $0[0].indexFilled(axis: 0, index: Tensor([1]), value: $0[1]) }),
+            { $0[0].indexFilled(axis: 0, index: Tensor([1], device: $0[0].device), value: $0[1]) }),
     ]
 
     static let contractions: [OpRow] = [

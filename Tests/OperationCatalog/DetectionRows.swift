@@ -59,7 +59,8 @@ extension OpCatalog {
             slack: 4
         ) {
             roiAlign(
-                $0[0], boxes: Tensor([[0.6, 1.2, 3.4, 4]], dtype: .float64), batchIndex: Tensor([1]), outputSize: 2,
+                $0[0], boxes: Tensor([[0.6, 1.2, 3.4, 4]], dtype: .float64, device: $0[0].device),
+                batchIndex: Tensor([1], device: $0[0].device), outputSize: 2,
                 samplingRatio: 2,
                 aligned: true)
         }

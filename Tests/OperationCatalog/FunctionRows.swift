@@ -115,7 +115,7 @@ extension OpCatalog {
             "zeta", pairs.map { [.real($0.1, 0.5...4)] },
             .elements { a in (0..<2000).reduce(0) { $0 + 1 / Foundation.pow(a[0] + Double($1), 4) } }, types: [.float32],
             slack: 20,
-            { zeta(Tensor(4.0, dtype: $0[0].dtype), $0[0]) }),
+            { zeta(Tensor(4.0, dtype: $0[0].dtype, device: $0[0].device), $0[0]) }),
         two(
             "ldexp", anywhere, { .integers($0, -3..<4) }, { $0 * Foundation.exp2($1) }, { ldexp($0, $1) }),
         OpRow(
@@ -195,6 +195,7 @@ extension OpCatalog {
         complexRow("cumprod", { $0[0].cumprod(axis: 1) }), complexRow("logSumExp", golden: "logsumexp", { $0[0].logSumExp(-1) }),
         complexRow("matmul", shape: [2, 2], arity: 2, { matmul($0[0], $0[1]) }),
         complexRow("polar", arity: 2, { polar(magnitude: $0[0].real, angle: $0[1].imaginary) }),
-        complexRow("which", golden: "where", arity: 2, { which(Tensor([true, false, true]), $0[0], $0[1]) }),
+        complexRow(
+            "which", golden: "where", arity: 2, { which(Tensor([true, false, true], device: $0[0].device), $0[0], $0[1]) }),
     ]
 }

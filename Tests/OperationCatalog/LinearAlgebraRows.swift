@@ -16,8 +16,8 @@ extension OpCatalog {
     /// Well away from singular, with eigenvalues far apart.
     private static func regular(_ x: Tensor) -> Tensor {
         let n = x.shape.last!
-        let spread = Tensor((0..<n).map { 2 + 1.5 * Double($0) }, shape: [n], dtype: x.dtype)
-        return x * 0.3 + Tensor(eye: n, dtype: x.dtype) * spread
+        let spread = Tensor((0..<n).map { 2 + 1.5 * Double($0) }, shape: [n], dtype: x.dtype, device: x.device)
+        return x * 0.3 + Tensor(eye: n, dtype: x.dtype, device: x.device) * spread
     }
 
     private static func symmetric(_ x: Tensor) -> Tensor { (regular(x) + regular(x).T) * 0.5 }
@@ -122,7 +122,7 @@ extension OpCatalog {
         },
         row("eigvals, complex", matrices([2, 2]), golden: "linalg.eigvals") {
             // A turn, and so a pair of conjugate eigenvalues.
-            let w = try! LA.eigvals($0[0] * 0.2 + Tensor([[0, -2], [2, 0]], dtype: $0[0].dtype))
+            let w = try! LA.eigvals($0[0] * 0.2 + Tensor([[0, -2], [2, 0]], dtype: $0[0].dtype, device: $0[0].device))
             return joined(w.real, square(w.imaginary))
         },
         row("spectralRadius", matrices([3, 3], [2, 2, 2]), golden: "linalg.eigvals") { try! LA.spectralRadius(regular($0[0])) },
@@ -179,7 +179,7 @@ extension OpCatalog {
     /// A rectangular diagonal that keeps singular values apart.
     private static func offset(_ x: Tensor) -> Tensor {
         let m = x.shape[x.rank - 2], n = x.shape[x.rank - 1]
-        let rows = Tensor(arange: m).unsqueezed(1), columns = Tensor(arange: n)
+        let rows = Tensor(arange: m, device: x.device).unsqueezed(1), columns = Tensor(arange: n, device: x.device)
         return (rows .== columns).to(x.dtype) * (columns.to(x.dtype) * 4 + 5)
     }
 }

@@ -59,7 +59,7 @@ extension OpCatalog {
                 let y = signs.scalars(Double.self)
                 return ReferenceArray(
                     [], [zip(a[0].values, y).reduce(0) { $0 + Foundation.log(1 + Foundation.exp(-$1.0 * $1.1)) } / 6])
-            }, { softMarginLoss($0[0], signs.to($0[0].dtype)) }),
+            }, { softMarginLoss($0[0], signs.to($0[0].dtype).to($0[0].device)) }),
         OpRow(
             "bradleyTerryLoss", [[.real([5]), .real([5])]],
             mean { a in Foundation.log(1 + Foundation.exp(a[1] - a[0] + 0.5)) },
@@ -82,7 +82,8 @@ extension OpCatalog {
             }, slack: 2,
             {
                 crossEntropy(
-                    $0[0], $0[1].squeezed(-1), weight: Tensor([0.5, 2, 1.25], dtype: $0[0].dtype), labelSmoothing: 0.2,
+                    $0[0], $0[1].squeezed(-1), weight: Tensor([0.5, 2, 1.25], dtype: $0[0].dtype, device: $0[0].device),
+                    labelSmoothing: 0.2,
                     reduction: .none)
             }),
         OpRow(

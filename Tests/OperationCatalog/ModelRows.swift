@@ -56,7 +56,7 @@ extension OpCatalog {
             "masked attention",
             [[.real([1, 2, 3, 4]), .real([1, 2, 3, 4]), .real([1, 2, 3, 4])]],
             .arrays { attentionReference($0, causal: true) }, types: [.float32], slack: 4,
-            { scaledDotProductAttention($0[0], $0[1], $0[2], mask: Tensor(ones: [3, 3]).tril().to(.bool)) }),
+            { scaledDotProductAttention($0[0], $0[1], $0[2], mask: Tensor(ones: [3, 3], device: $0[0].device).tril().to(.bool)) }),
         OpRow(
             "attention with soft cap, ALiBi and window",
             [

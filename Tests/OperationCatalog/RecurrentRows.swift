@@ -93,7 +93,7 @@ extension OpCatalog {
                     [0..<2, 2..<2, 2..<6][i[0]].reduce(0.0) { $0 + a[0][[bagIds[$1], i[1]]] * a[1].values[$1] }
                 }
             }, types: [.float32], batchable: false,
-            { embeddingBag(Tensor(bagIds), $0[0], offsets: [0, 2, 2], mode: .sum, weights: $0[1]) }),
+            { embeddingBag(Tensor(bagIds, device: $0[0].device), $0[0], offsets: [0, 2, 2], mode: .sum, weights: $0[1]) }),
         OpRow(
             "embeddingBag of means without padding", [[.real([4, 3])]],
             .arrays { a in
@@ -102,13 +102,13 @@ extension OpCatalog {
                     return rows.reduce(0.0) { $0 + a[0][[$1, i[1]]] } / Double(rows.count)
                 }
             }, types: [.float32], batchable: false,
-            { embeddingBag(Tensor(bagIds, shape: [2, 3]), $0[0], mode: .mean, paddingIndex: 1) }),
+            { embeddingBag(Tensor(bagIds, shape: [2, 3], device: $0[0].device), $0[0], mode: .mean, paddingIndex: 1) }),
         OpRow(
             "embeddingBag of maxima", [[.distinct([4, 3])]],
             .arrays { a in
                 ReferenceArray([2, 3]) { i in bagIds[(i[0] * 2)..<(i[0] == 0 ? 2 : 5)].map { a[0][[$0, i[1]]] }.max()! }
             }, types: [.float32], batchable: false,
-            { embeddingBag(Tensor(bagIds), $0[0], offsets: [0, 2, 5], mode: .max, includesEnd: true) }),
+            { embeddingBag(Tensor(bagIds, device: $0[0].device), $0[0], offsets: [0, 2, 5], mode: .max, includesEnd: true) }),
         OpRow(
             "bilinear",
             [

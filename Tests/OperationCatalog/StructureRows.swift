@@ -65,7 +65,7 @@ extension OpCatalog {
             OpRow(
                 "prod with a zero", [[.real([4, 3])]],
                 .arrays { ReferenceArray([4], $0[0].shape.isEmpty ? [] : (0..<4).map { _ in 0 }) }, types: [.float32],
-                { ($0[0] * Tensor([[1, 0, 1]], dtype: $0[0].dtype)).prod(-1) }),
+                { ($0[0] * Tensor([[1, 0, 1]], dtype: $0[0].dtype, device: $0[0].device)).prod(-1) }),
             OpRow(
                 "argmax", filled.map { [.distinct($0)] },
                 .arrays { $0[0].reduced(-1) { x in Double(x.indices.max { x[$0] < x[$1] }!) } }, integers: allIntegers, orders: 0,

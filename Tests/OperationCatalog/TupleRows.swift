@@ -12,11 +12,11 @@ extension OpCatalog {
                 let rest = Array(a[0].shape[2...])
                 return ReferenceArray([3] + rest) { i in a[0][[[2, 0], [0, 1], [1, 1]][i[0]] + i[1...]] }
             }, integers: allIntegers + [.bool]
-        ) { $0[0].gathered(at: pairsOfPlaces) },
+        ) { $0[0].gathered(at: pairsOfPlaces.to($0[0].device)) },
         OpRow(
             "gathered at tuples, in batches", [[.real([2, 3, 2])]],
             .arrays { a in ReferenceArray([2, 2]) { i in a[0][[i[0], [2, 0][i[0]], i[1]]] } }, integers: allIntegers
-        ) { $0[0].gathered(at: Tensor([[2], [0]]), batchAxes: 1) },
+        ) { $0[0].gathered(at: Tensor([[2], [0]], device: $0[0].device), batchAxes: 1) },
         OpRow(
             "scattered at tuples", [[.real([3, 2, 2]), .real([3, 2])], [.real([3, 2]), .real([3])]],
             .arrays { a in
@@ -25,7 +25,7 @@ extension OpCatalog {
                     return row.map { a[1][[$0] + i[2...]] } ?? a[0][i]
                 }
             }, integers: allIntegers
-        ) { $0[0].scattered(at: pairsOfPlaces, source: $0[1]) },
+        ) { $0[0].scattered(at: pairsOfPlaces.to($0[0].device), source: $0[1]) },
         OpRow(
             "added at tuples", [[.real([3, 2]), .real([3, 2])]],
             .arrays { a in
@@ -34,7 +34,7 @@ extension OpCatalog {
                     return a[0][i] + arrived.reduce(0, +)
                 }
             }, integers: [.int64, .int32]
-        ) { $0[0].scattered(at: Tensor([[1], [1], [0]]), source: $0[1], .sum) },
+        ) { $0[0].scattered(at: Tensor([[1], [1], [0]], device: $0[0].device), source: $0[1], .sum) },
         OpRow(
             "reversedSequences", [[.real([2, 4])], [.real([2, 4, 3])]],
             .arrays { a in
@@ -43,7 +43,7 @@ extension OpCatalog {
                     return a[0][[i[0], i[1] < length ? length - 1 - i[1] : i[1]] + i[2...]]
                 }
             }, integers: allIntegers + [.bool]
-        ) { $0[0].reversedSequences(lengths: Tensor([3, 0]), axis: 1) },
+        ) { $0[0].reversedSequences(lengths: Tensor([3, 0], device: $0[0].device), axis: 1) },
     ]
 
     static let blocks: [OpRow] = [
@@ -82,7 +82,7 @@ extension OpCatalog {
                     }
                 }
             }, types: [.float32], slack: 4
-        ) { FFT.stft($0[0], fftLength: 4, hop: 2, window: hannWindow(4, dtype: .float64)).viewAsReal }
+        ) { FFT.stft($0[0], fftLength: 4, hop: 2, window: hannWindow(4, dtype: .float64).to($0[0].device)).viewAsReal }
     ]
 
     private static func cosine(_ x: Double) -> Double { cos(Tensor(x, dtype: .float64)).item(Double.self) }

@@ -195,7 +195,8 @@ extension OpCatalog {
                 ReferenceArray([1, 2, 5]) { i in
                     i[2] == 1 ? a[0][[0, i[1], 0]] : i[2] == 4 ? a[0][[0, i[1], 1]] : 0
                 }
-            }, integers: [.int64], { maxUnpool($0[0], indices: Tensor([[[1, 4], [1, 4]]]), outputSize: [5]) }),
+            }, integers: [.int64],
+            { maxUnpool($0[0], indices: Tensor([[[1, 4], [1, 4]]], device: $0[0].device), outputSize: [5]) }),
     ]
 
     /// Per channel, over all other axes.
@@ -228,10 +229,10 @@ extension OpCatalog {
                 affine(ReferenceArray(a[0].shape) { (i: [Int]) -> Double in (a[0][i] - 0.5) / 2.00001.squareRoot() }, a[1], a[2])
             }, slack: 4,
             { a in
-                let n = a[0].shape[1], type = a[0].dtype
+                let n = a[0].shape[1], type = a[0].dtype, device = a[0].device
                 return batchNorm(
-                    a[0], mean: Tensor(repeating: 0.5, shape: [n], dtype: type),
-                    variance: Tensor(repeating: 2.0, shape: [n], dtype: type),
+                    a[0], mean: Tensor(repeating: 0.5, shape: [n], dtype: type, device: device),
+                    variance: Tensor(repeating: 2.0, shape: [n], dtype: type, device: device),
                     weight: a[1], bias: a[2])
             }),
         OpRow(

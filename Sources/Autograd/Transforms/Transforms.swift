@@ -140,8 +140,10 @@ public func jacrev(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor {
             let input = tracked(x)
             let y = f(input)
             let record = scope.records([y])
-            if y.count == 0 || x.count == 0 || !y.requiresGrad { return Tensor(zeros: y.shape + x.shape, dtype: x.dtype) }
-            let basis = Tensor(eye: y.count, dtype: y.dtype).reshaped([y.count] + y.shape)
+            if y.count == 0 || x.count == 0 || !y.requiresGrad {
+                return Tensor(zeros: y.shape + x.shape, dtype: x.dtype, device: x.device)
+            }
+            let basis = Tensor(eye: y.count, dtype: y.dtype, device: y.device).reshaped([y.count] + y.shape)
             let rows = vmap({ pull([y], [input], [$0], record, retain: true)[0] })(basis)
             return rows.reshaped(y.shape + x.shape)
         }
@@ -154,8 +156,8 @@ public func jacfwd(of f: @escaping (Tensor) -> Tensor) -> (Tensor) -> Tensor {
     { x in
         transform { _ in
             let (y, pushforward) = linearize(f, x)
-            if y.count == 0 || x.count == 0 { return Tensor(zeros: y.shape + x.shape, dtype: y.dtype) }
-            let basis = Tensor(eye: x.count, dtype: x.dtype).reshaped([x.count] + x.shape)
+            if y.count == 0 || x.count == 0 { return Tensor(zeros: y.shape + x.shape, dtype: y.dtype, device: y.device) }
+            let basis = Tensor(eye: x.count, dtype: x.dtype, device: x.device).reshaped([x.count] + x.shape)
             let columns = vmap(pushforward, outAxis: -1)(basis)
             return columns.reshaped(y.shape + x.shape)
         }

@@ -35,9 +35,28 @@ typedef struct {
 
 /// The scalars of an Adam step, made in double by the caller.
 typedef struct { double shrink, decay, sign, one_minus_beta1, beta2, one_minus_beta2, step, root, epsilon; } tk_cuda_adam;
+enum { TK_CUDA_ADAM_TENSORS = 24, TK_CUDA_ADAM_CHUNK = 4096 };
+/// Parameters that one launch of Adam steps, their states, how many numbers they have, and the first of the blocks that each has, one for
+/// every chunk.
+typedef struct {
+    unsigned long long p[TK_CUDA_ADAM_TENSORS], g[TK_CUDA_ADAM_TENSORS], m[TK_CUDA_ADAM_TENSORS], v[TK_CUDA_ADAM_TENSORS];
+    unsigned long long high[TK_CUDA_ADAM_TENSORS];
+    long long count[TK_CUDA_ADAM_TENSORS], first[TK_CUDA_ADAM_TENSORS], tensors;
+} tk_cuda_adam_group;
 /// The scalars of a step of gradient descent.
 typedef struct { double rate, decay, momentum, one_minus_dampening, sign; long long first, nesterov; } tk_cuda_sgd;
 /// The scalars of a step of RMSProp.
 typedef struct { double rate, alpha, one_minus_alpha, epsilon, decay, momentum, sign; } tk_cuda_rmsprop;
+/// The numbers of a step of a rarer rule; see SweepKernel.
+typedef struct { double decay, shrink, rate, epsilon, c[5], sign; } tk_cuda_sweep;
+
+/// One step of a recurrent layer; kinds as RecurrentKernel.
+typedef struct { long long kind, batch, hidden, step; } tk_cuda_recurrence;
+/// Sizes of a connectionist temporal classification.
+typedef struct { long long time, batch, classes, blank, max_states, zero_infinity; } tk_cuda_ctc;
+/// A product with a weight [outputs, inputs] in few bits; see QuantizedLinearPlan. `group`: int4's inputs per scale.
+typedef struct { long long rows, outputs, inputs, group; } tk_cuda_quantized;
+/// A batch of matrices [m, n], column after column, and what a routine wants to know beside them.
+typedef struct { long long m, n, k, flags; double tolerance; } tk_cuda_matrices;
 
 #endif

@@ -7,6 +7,9 @@
 
 #define TK_DEVICE static __device__ __forceinline__
 #define TK_DEVICE_MEMBER __device__ __forceinline__
+/// A larger function that is called where it is used, so that the PTX has it once.
+#define TK_CALLED static __device__ __noinline__
+#define TK_CALLED_MEMBER __device__ __noinline__
 #define TK_SHARED __shared__
 /// An entry point for blocks of up to `threads` threads; DENSE: of which `blocks` shall fit on a multiprocessor.
 #define TK_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)

@@ -1,5 +1,6 @@
-// Gathering, scattering, scans and positions. Whatever adds several elements to one place does it in the order of the elements, so that
+// Gathering, scattering and positions. Whatever adds several elements to one place does it in the order of the elements, so that
 // results are the same in every run.
+#include "complex.cuh"
 #include "functions.cuh"
 
 /// x [.., n, inner] by index [.., m, inner]; also rows of a table, where one index serves a whole row.
@@ -16,37 +17,53 @@
 TK_SIZES(GATHER)
 #undef GATHER
 
-// Rows that go to the same place are linked: `next[i]` is the row after i with the same id (or -1), and `heads[i]` says that none came before.
-TK_KERNEL(256) tk_link_rows(const long long *ids, long long *next, unsigned char *heads, long long n) {
-    for (long long i = tk_first(); i < n; i += tk_step()) {
-        long long id = ids[i], after = i + 1, before = i - 1;
-        while (after < n && ids[after] != id) after++;
-        while (before >= 0 && ids[before] != id) before--;
-        next[i] = after < n ? after : -1;
-        heads[i] = before < 0;
+#define SET_ROWS(T, S)                                                                                                             \
+    TK_KERNEL(256) tk_set_rows_##S(T *out, const long long *ids, const T *rows, long long count, long long width) {                 \
+        for (long long i = tk_first(); i < count * width; i += tk_step()) out[ids[i / width] * width + i % width] = rows[i];       \
+    }                                                                                                                              \
+    TK_EXPORT(tk_set_rows_##S)
+TK_SIZES(SET_ROWS)
+#undef SET_ROWS
+
+/// Rows added to where their ids say, given the sorted ids and their positions, so that equal ids lie together: a block of blockDim.x
+/// columns to a run of them. Without `adds` a sum takes the place of what was there.
+template <class T> TK_DEVICE void scatter_rows(T *out, const unsigned long long *ids, const long long *places, const T *rows, long long n,
+                                               long long width, bool adds) {
+    long long j = (long long)blockIdx.y * blockDim.x + threadIdx.x;
+    if (j >= width) return;
+    for (long long head = blockIdx.x; head < n; head += gridDim.x) {
+        unsigned long long id = ids[head];
+        if (head > 0 && ids[head - 1] == id) continue;
+        T *to = out + (long long)(id ^ 0x8000000000000000ull) * width + j;
+        tk_wide<T> sum = adds ? tk_widen(*to) : tk_wide<T>();
+        for (long long i = head; i < n && ids[i] == id;) {
+            int many = 1;   // some at a time, so that loads overlap
+            while (many < 4 && i + many < n && ids[i + many] == id) many++;
+            tk_wide<T> value[4];
+#pragma unroll
+            for (int k = 0; k < 4; k++) value[k] = k < many ? tk_widen(rows[places[i + k] * width + j]) : tk_wide<T>();
+#pragma unroll
+            for (int k = 0; k < 4; k++) if (k < many) sum = sum + value[k];
+            i += many;
+        }
+        *to = tk_narrow<T>(sum);
     }
 }
-TK_EXPORT(tk_link_rows)
-
-/// A block of 256 threads to a chain of rows.
 #define SCATTER_ROWS(T, S)                                                                                                         \
-    TK_KERNEL(256) tk_scatter_rows_##S(T *out, const long long *ids, const long long *next, const unsigned char *heads, const T *rows, \
-                                       long long n, long long width) {                                                             \
-        for (long long head = blockIdx.x; head < n; head += gridDim.x) {                                                           \
-            if (!heads[head]) continue;                                                                                            \
-            for (long long j = threadIdx.x; j < width; j += blockDim.x) {                                                          \
-                tk_wide<T> sum = 0;                                                                                                \
-                for (long long i = head; i >= 0; i = next[i]) sum += tk_widen(rows[i * width + j]);                                \
-                out[ids[head] * width + j] = tk_narrow<T>(sum);                                                                    \
-            }                                                                                                                      \
-        }                                                                                                                          \
+    TK_KERNEL(256) tk_scatter_rows_##S(T *out, const unsigned long long *ids, const long long *places, const T *rows, long long n,  \
+                                       long long width, long long adds) {                                                          \
+        scatter_rows(out, ids, places, rows, n, width, adds != 0);                                                                 \
     }                                                                                                                              \
     TK_EXPORT(tk_scatter_rows_##S)
 TK_FLOAT_TYPES(SCATTER_ROWS)
 TK_INTEGER_TYPES(SCATTER_ROWS)
+TK_COMPLEX_TYPES(SCATTER_ROWS)
 #undef SCATTER_ROWS
 
 enum { SCATTER_ADD = -1, SCATTER_SET = 0, SCATTER_PROD, SCATTER_MAX, SCATTER_MIN };
+template <class F> TK_DEVICE tk_complex<F> scattered(int op, tk_complex<F> old, tk_complex<F> x) {
+    return op == SCATTER_ADD ? old + x : op == SCATTER_SET ? x : old * x;
+}
 template <class F> TK_DEVICE F scattered(int op, F old, F x) {
     switch (op) {
     case SCATTER_ADD: return old + x;
@@ -57,7 +74,8 @@ template <class F> TK_DEVICE F scattered(int op, F old, F x) {
     }
 }
 
-/// A thread to a column [o, ·, i], whose elements it takes in order.
+/// A thread to a column [o, ·, i], whose elements it takes in order; or, where columns are few, to a run of equal indices of the columns'
+/// sorted ones, which it takes in the same order.
 #define SCATTER(T, S)                                                                                                              \
     TK_KERNEL(256) tk_scatter_##S(const T *x, const long long *index, T *out, long long outer, long long n, long long inner, long long m, \
                                   long long op) {                                                                                  \
@@ -69,9 +87,22 @@ template <class F> TK_DEVICE F scattered(int op, F old, F x) {
             }                                                                                                                      \
         }                                                                                                                          \
     }                                                                                                                              \
-    TK_EXPORT(tk_scatter_##S)
+    TK_EXPORT(tk_scatter_##S)                                                                                                      \
+    TK_KERNEL(256) tk_scatter_sorted_##S(const T *x, const unsigned long long *ids, const long long *places, T *out, long long outer, \
+                                         long long n, long long inner, long long m, long long size, long long op) {                \
+        for (long long e = tk_first(); e < outer * inner * m; e += tk_step()) {                                                    \
+            long long c = e / m, k = e % m, o = c / inner, i = c % inner;                                                          \
+            const unsigned long long *row = ids + c * size;                                                                        \
+            if (k > 0 && row[k - 1] == row[k]) continue;                                                                           \
+            T *to = out + (o * n + (long long)(row[k] ^ 0x8000000000000000ull)) * inner + i;                                       \
+            for (long long j = k; j < m && row[j] == row[k]; j++)                                                                  \
+                *to = tk_narrow<T>(scattered((int)op, tk_widen(*to), tk_widen(x[(o * m + places[c * size + j]) * inner + i])));    \
+        }                                                                                                                          \
+    }                                                                                                                              \
+    TK_EXPORT(tk_scatter_sorted_##S)
 TK_FLOAT_TYPES(SCATTER)
 TK_INTEGER_TYPES(SCATTER)
+TK_COMPLEX_TYPES(SCATTER)
 #undef SCATTER
 
 /// The first position of an index outside 0 ..< limit, into `first`, which starts at the largest number.
@@ -80,45 +111,6 @@ TK_KERNEL(256) tk_first_out_of_range(const long long *index, unsigned long long 
         if (index[i] < 0 || index[i] >= limit) { tk_atomic_min(first, (unsigned long long)i); break; }
 }
 TK_EXPORT(tk_first_out_of_range)
-
-/// Running sums, a thread to a column; float32 is summed in double, as on the CPU.
-template <class T> struct running { typedef T type; };
-template <> struct running<float> { typedef double type; };
-template <> struct running<tk_half> { typedef double type; };
-template <> struct running<tk_bfloat> { typedef double type; };
-#define CUMSUM(T, S)                                                                                                               \
-    TK_KERNEL(256) tk_cumsum_##S(const T *x, T *out, long long outer, long long n, long long inner) {                               \
-        for (long long c = tk_first(); c < outer * inner; c += tk_step()) {                                                        \
-            long long at = c / inner * n * inner + c % inner;                                                                      \
-            running<T>::type sum = 0;                                                                                              \
-            for (long long j = 0; j < n; j++, at += inner) { sum += tk_widen(x[at]); out[at] = tk_narrow<T>((tk_wide<T>)sum); }    \
-        }                                                                                                                          \
-    }                                                                                                                              \
-    TK_EXPORT(tk_cumsum_##S)
-TK_FLOAT_TYPES(CUMSUM)
-TK_INTEGER_TYPES(CUMSUM)
-#undef CUMSUM
-
-/// Running products, maxima, minima (ops 0, 1, 2), and where an extremum is, the last of equals; a NaN stays.
-#define SCAN(T, S)                                                                                                                 \
-    TK_KERNEL(256) tk_scan_##S(const T *x, T *out, long long *places, long long outer, long long n, long long inner, long long op) { \
-        for (long long c = tk_first(); c < outer * inner; c += tk_step()) {                                                        \
-            long long at = c / inner * n * inner + c % inner, place = 0;                                                           \
-            tk_wide<T> value = 0;                                                                                                  \
-            for (long long j = 0; j < n; j++, at += inner) {                                                                       \
-                tk_wide<T> v = tk_widen(x[at]);                                                                                    \
-                if (j == 0) value = v;                                                                                             \
-                else if (op == 0) value = value * v;                                                                               \
-                else if (v != v || (value == value && (op == 1 ? v >= value : v <= value))) { value = v; place = j; }             \
-                out[at] = tk_narrow<T>(value);                                                                                     \
-                if (places) places[at] = place;                                                                                    \
-            }                                                                                                                      \
-        }                                                                                                                          \
-    }                                                                                                                              \
-    TK_EXPORT(tk_scan_##S)
-TK_FLOAT_TYPES(SCAN)
-TK_INTEGER_TYPES(SCAN)
-#undef SCAN
 
 enum { NONZERO_CHUNK = 1024 };
 /// How many elements of every chunk are true; then where each chunk's positions begin (one thread: chunks are few); then the positions.

@@ -30,6 +30,30 @@ template <class T> TK_DEVICE void max_pool(const T *x, T *out, int *places, cons
     }
 }
 
+/// A warp to a plane (8 to a block), 32 elements at a time: the first lane of those that go to one place takes their elements in order.
+template <class T> TK_DEVICE void scatter_planes(const T *x, const int *places, T *out, long long planes, long long n, long long size, bool adds) {
+    int lane = threadIdx.x;
+    for (long long p = (long long)blockIdx.x * blockDim.y + threadIdx.y; p < planes; p += (long long)gridDim.x * blockDim.y) {
+        for (long long begin = 0; begin < n; begin += 32) {
+            bool is_there = begin + lane < n;
+            T value = is_there ? x[p * n + begin + lane] : (T)0;
+            int place = is_there ? places[p * n + begin + lane] : -1;
+            T *to = out + p * size + place;
+            T sum = is_there && adds ? *to : (T)0;
+            bool is_first = true;
+            for (int k = 0; k < 32; k++) {
+                int other = tk_shuffle(place, k);
+                T term = tk_shuffle(value, k);
+                if (other != place) continue;
+                if (k < lane) is_first = false;
+                sum = adds ? sum + term : term;
+            }
+            if (is_there && is_first) *to = sum;
+            tk_warp_barrier();   // the next 32 read what these wrote
+        }
+    }
+}
+
 #define POOLING(T, S)                                                                                                             \
     TK_KERNEL(256) tk_max_pool_##S(const T *x, T *out, int *places, const long long *tables, tk_cuda_pool p) {                     \
         max_pool(x, out, places, tables, p);                                                                                      \
@@ -37,11 +61,7 @@ template <class T> TK_DEVICE void max_pool(const T *x, T *out, int *places, cons
     TK_EXPORT(tk_max_pool_##S)                                                                                                    \
     TK_KERNEL(256) tk_scatter_planes_##S(const T *x, const int *places, T *out, long long planes, long long n, long long size,     \
                                          long long adds) {                                                                        \
-        for (long long p = tk_first(); p < planes; p += tk_step())                                                                \
-            for (long long i = 0; i < n; i++) {                                                                                   \
-                T *to = out + p * size + places[p * n + i];                                                                       \
-                *to = adds ? *to + x[p * n + i] : x[p * n + i];                                                                   \
-            }                                                                                                                     \
+        scatter_planes(x, places, out, planes, n, size, adds != 0);                                                               \
     }                                                                                                                             \
     TK_EXPORT(tk_scatter_planes_##S)                                                                                              \
     TK_KERNEL(256) tk_scatter_apart_##S(const T *x, const int *places, T *out, long long planes, long long n, long long size) {    \

@@ -1,8 +1,10 @@
 // Reductions along the middle of [outer, n, inner]. A block has blockDim.x neighbours of `inner` and blockDim.y places along n (a power
 // of two); neighbouring threads read neighbouring elements whatever the sizes are. blockIdx.y takes a part of n: with more than one, the
 // results [parts, outer, inner] are reduced once more.
+#include "complex.cuh"
 #include "groups.cuh"
 
+template <class F> TK_DEVICE tk_complex<F> combine(int op, tk_complex<F> a, tk_complex<F> b) { return op == OP_REDUCE_SUM ? a + b : a * b; }
 template <class F> TK_DEVICE F combine(int op, F a, F b) {
     switch (op) {
     case OP_REDUCE_SUM: return a + b;
@@ -25,7 +27,11 @@ TK_DEVICE signed char most(signed char) { return 127; }
 TK_DEVICE unsigned char most(unsigned char) { return 255; }
 TK_DEVICE int most(int) { return 2147483647; }
 TK_DEVICE long long most(long long) { return 9223372036854775807ll; }
-template <class F> TK_DEVICE F identity(int op) {
+template <class F> TK_DEVICE tk_complex<F> identity(int op, tk_complex<F>) {
+    tk_complex<F> z = {op == OP_REDUCE_SUM ? (F)0 : (F)1, (F)0};
+    return z;
+}
+template <class F> TK_DEVICE F identity(int op, F) {
     switch (op) {
     case OP_REDUCE_SUM: case OP_REDUCE_ANY: return (F)0;
     case OP_REDUCE_MAX: return least((F)0);
@@ -41,7 +47,7 @@ template <class T, class R> TK_DEVICE void reduce(int op, const T *x, R *out, lo
     long long part = (n + gridDim.y - 1) / gridDim.y, first = blockIdx.y * part, last = first + part < n ? first + part : n;
     F value[4];   // four chains, so that loads overlap
 #pragma unroll
-    for (int k = 0; k < 4; k++) value[k] = identity<F>(op);
+    for (int k = 0; k < 4; k++) value[k] = identity(op, F());
     if (i < inner) {
         const T *from = x + o * n * inner + i;
         for (long long j = first + threadIdx.y; j < last; j += 4 * blockDim.y) {
@@ -78,6 +84,8 @@ REDUCE(float, tk_half, f32_f16)
 REDUCE(tk_bfloat, tk_bfloat, bf16)
 REDUCE(tk_bfloat, float, bf16_f32)
 REDUCE(float, tk_bfloat, f32_bf16)
+REDUCE(tk_complex<float>, tk_complex<float>, c64)
+REDUCE(tk_pair, tk_pair, c128)
 #undef REDUCE
 
 /// Whether a comes before b in a search for the largest (or smallest): a NaN first, then by value, then by position.

@@ -51,6 +51,34 @@ TK_KERNEL(256) tk_sort_step(unsigned long long *keys, long long *places, long lo
 }
 TK_EXPORT(tk_sort_step)
 
+enum { SORT_TILE = 1024 };
+/// All steps of the network for runs of `first` … `last` within tiles of SORT_TILE elements (fewer in shorter rows): those at distances that
+/// lie in a tile, which shared memory holds. A block of 256 threads to a tile.
+TK_KERNEL(256) tk_sort_tile(unsigned long long *keys, long long *places, long long size, long long first, long long last) {
+    TK_SHARED unsigned long long tile_keys[SORT_TILE];
+    TK_SHARED long long tile_places[SORT_TILE];
+    int tile = size < SORT_TILE ? (int)size : SORT_TILE;
+    long long begin = (long long)blockIdx.x * tile;
+    for (int e = threadIdx.x; e < tile; e += blockDim.x) { tile_keys[e] = keys[begin + e]; tile_places[e] = places[begin + e]; }
+    for (long long run = first; run <= last; run *= 2)
+        for (int distance = (run < tile ? (int)run : tile) / 2; distance > 0; distance /= 2) {
+            __syncthreads();
+            for (int e = threadIdx.x; e < tile / 2; e += blockDim.x) {
+                int low = e / distance * 2 * distance + e % distance, high = low + distance;
+                bool rises = run == size || ((begin + low) % size & run) == 0;
+                unsigned long long a = tile_keys[low], b = tile_keys[high];
+                long long at = tile_places[low], other = tile_places[high];
+                if ((a > b || (a == b && at > other)) == rises) {
+                    tile_keys[low] = b; tile_keys[high] = a;
+                    tile_places[low] = other; tile_places[high] = at;
+                }
+            }
+        }
+    __syncthreads();
+    for (int e = threadIdx.x; e < tile; e += blockDim.x) { keys[begin + e] = tile_keys[e]; places[begin + e] = tile_places[e]; }
+}
+TK_EXPORT(tk_sort_tile)
+
 /// The first k positions of every row, into [outer, k, inner].
 TK_KERNEL(256) tk_sort_places(const long long *places, long long *out, long long rows, long long k, long long inner, long long size) {
     for (long long e = tk_first(); e < rows * k; e += tk_step()) {

@@ -24,6 +24,11 @@ extension Backend {
         scatterAdd(rows, index: index, out, outputView: AxisView(outer: 1, n: out.shape[0], inner: width), n: n)
     }
 
+    /// One parameter after the other.
+    public func adam(_ steps: [AdamStep]) {
+        for step in steps { adam(step.p, step.g, m: step.m, v: step.v, maxV: step.maxV, step.options) }
+    }
+
     /// False: step by step.
     public func decoderBlock(_ x: RawTensor, _ plan: DecoderBlockPlan, _ out: RawTensor) -> Bool { false }
 

@@ -163,11 +163,17 @@ public protocol Backend: AnyObject, Sendable {
     /// `out[i] = mask[i] ? g[i] / keep : 0`.
     func dropoutGrad(_ g: RawTensor, mask: RawTensor, _ out: RawTensor, keep: Double)
 
+    // MARK: Fourier transforms
+    /// `out[o, k, i] = scale · Σⱼ x[o, j, i] exp(∓2πi j k / n)`, + for the inverse: complex numbers, seen as `[outer, n, inner]`.
+    func fourierTransform(_ x: RawTensor, _ out: RawTensor, _ view: AxisView, inverse: Bool, scale: Double)
+
     // MARK: Optimizer sweeps, in place on the parameter and its state
     /// One step of ``SGDSweep`` on `p`, float32 or float64; `momentum` is nil for plain descent.
     func sgd(_ p: RawTensor, _ g: RawTensor, momentum: RawTensor?, _ options: SGDSweep)
     /// One step of ``AdamSweep`` on `p` with the moments `m` and `v`; `maxV`, if any, keeps the largest `v` (AMSGrad).
     func adam(_ p: RawTensor, _ g: RawTensor, m: RawTensor, v: RawTensor, maxV: RawTensor?, _ options: AdamSweep)
+    /// ``adam(_:_:m:v:maxV:_:)`` on several parameters, which share no memory. The default takes one after the other.
+    func adam(_ steps: [AdamStep])
     /// One step of ``RMSPropSweep`` on `p`: `square` averages g², `average` g (if centred), `momentum` the steps (if
     /// there is any).
     func rmsProp(
@@ -262,7 +268,7 @@ public struct SGDSweep: Sendable {
 }
 
 /// Numbers of one Adam or AdamW (`decoupled`) step; `step` counts from 1.
-public struct AdamSweep: Sendable {
+public struct AdamSweep: Sendable, Equatable {
     /// lr, β₁, β₂, ε and λ: m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g², p ← p - lr m̂ / (√v̂ + ε).
     public var learningRate, beta1, beta2, epsilon, weightDecay: Double
     /// The step being taken, from 1: the bias corrections are 1 - β₁ᵗ and 1 - β₂ᵗ.
@@ -282,6 +288,23 @@ public struct AdamSweep: Sendable {
         self.step = step
         self.decoupled = decoupled
         self.maximize = maximize
+    }
+}
+
+/// A parameter, its gradient and its state for one step of Adam.
+public struct AdamStep {
+    /// The parameter, its gradient, its two moments and, for AMSGrad, the largest second moment: of one shape and type, dense.
+    public var p, g, m, v: RawTensor, maxV: RawTensor?
+    /// The numbers.
+    public var options: AdamSweep
+    /// The parts as given; nothing is checked.
+    public init(p: RawTensor, g: RawTensor, m: RawTensor, v: RawTensor, maxV: RawTensor?, options: AdamSweep) {
+        self.p = p
+        self.g = g
+        self.m = m
+        self.v = v
+        self.maxV = maxV
+        self.options = options
     }
 }
 

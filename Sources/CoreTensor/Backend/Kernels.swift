@@ -86,7 +86,8 @@ public struct AxisView: Sendable {
         inner = shape[(axis + 1)...].reduce(1, *)
     }
 
-    init(outer: Int, n: Int, inner: Int) {
+    /// The three sizes.
+    public init(outer: Int, n: Int, inner: Int) {
         self.outer = outer
         self.n = n
         self.inner = inner
@@ -119,6 +120,13 @@ public struct MatMulPlan: Sendable {
     public var batch = 1
     /// Whether the product is added to what the result holds.
     public var accumulate = false
+
+    /// One product of dense matrices.
+    public static func dense(m: Int, n: Int, k: Int, transposeA: Bool = false, transposeB: Bool = false) -> MatMulPlan {
+        MatMulPlan(
+            transposeA: transposeA, transposeB: transposeB, m: m, n: n, k: k, lda: Swift.max(transposeA ? m : k, 1),
+            ldb: Swift.max(transposeB ? k : n, 1))
+    }
 }
 
 /// Sizes of a scaled dot-product attention; tensors are `[batch, heads, length, dim]` views with a dense last axis.

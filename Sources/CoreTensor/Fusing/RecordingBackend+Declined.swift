@@ -53,6 +53,9 @@ extension RecordingBackend {
     func quantizedLinear(
         _ x: RawTensor, _ plan: QuantizedLinearPlan, bias: RawTensor?, _ out: RawTensor
     ) { declines("quantizedLinear") }
+    func fourierTransform(_ x: RawTensor, _ out: RawTensor, _ view: AxisView, inverse: Bool, scale: Double) {
+        declines("fft")
+    }
     func linearAlgebra(_ call: LinearAlgebraCall) { declines("linearAlgebra") }
     func attention(
         _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, lse: RawTensor, _ plan: AttentionPlan

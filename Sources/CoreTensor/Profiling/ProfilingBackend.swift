@@ -228,6 +228,10 @@ final class ProfilingBackend: Backend {
         }
     }
 
+    func fourierTransform(_ x: RawTensor, _ out: RawTensor, _ view: AxisView, inverse: Bool, scale: Double) {
+        time("fft", [x, out]) { timed.fourierTransform(x, out, view, inverse: inverse, scale: scale) }
+    }
+
     func linearAlgebra(_ call: LinearAlgebraCall) {
         time(call.name, []) { timed.linearAlgebra(call) }
     }
@@ -277,6 +281,12 @@ final class ProfilingBackend: Backend {
 
     func adam(_ p: RawTensor, _ g: RawTensor, m: RawTensor, v: RawTensor, maxV: RawTensor?, _ options: AdamSweep) {
         time("adam", [p, g, m, v, maxV, p, m, v, maxV]) { timed.adam(p, g, m: m, v: v, maxV: maxV, options) }
+    }
+
+    func adam(_ steps: [AdamStep]) {
+        let touched: [RawTensor?] = steps.flatMap { [$0.p, $0.m, $0.v, $0.maxV] }
+        let gradients: [RawTensor?] = steps.map { $0.g }
+        time("adam", touched + gradients + touched) { timed.adam(steps) }
     }
 
     func rmsProp(

@@ -70,20 +70,20 @@ extension Tensor {
     }
 
     /// `count` numbers from `start` to `end`, both included, evenly spaced.
-    public init(linspace start: Double, to end: Double, count: Int, dtype: DType = .float32) {
+    public init(linspace start: Double, to end: Double, count: Int, dtype: DType = .float32, device: Device = .cpu) {
         if count < 0 { fail("linspace", "\(count) numbers") }
         // From both ends, so that the last is exact.
         let values = (0..<count).map { i -> Double in
             let step = count > 1 ? (end - start) / Double(count - 1) : 0
             return i < count / 2 ? start + Double(i) * step : end - Double(count - 1 - i) * step
         }
-        self.init(count == 1 ? [start] : values, shape: [count], dtype: dtype)
+        self.init(count == 1 ? [start] : values, shape: [count], dtype: dtype, device: device)
     }
 
     /// The identity matrix `[n, n]`, or ones on the diagonal of `[n, columns]`.
-    public init(eye n: Int, columns: Int? = nil, dtype: DType = .float32) {
+    public init(eye n: Int, columns: Int? = nil, dtype: DType = .float32, device: Device = .cpu) {
         if n < 0 || columns ?? 0 < 0 { fail("eye", "a matrix of shape [\(n), \(columns ?? n)]") }
-        self = (Tensor(arange: n).unsqueezed(1) .== Tensor(arange: columns ?? n)).to(dtype)
+        self = (Tensor(arange: n, device: device).unsqueezed(1) .== Tensor(arange: columns ?? n, device: device)).to(dtype)
     }
 
     /// `count` powers of `base` whose exponents run evenly from `start` to `end`, both included.

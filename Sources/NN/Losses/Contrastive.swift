@@ -9,7 +9,7 @@ public func infoNCE(_ first: Tensor, _ second: Tensor, temperature: Double = 0.0
     }
     if !(temperature > 0) { fail("infoNCE", "a temperature of \(temperature); must be above 0") }
     let scores = matmul(normalizedRows(first), normalizedRows(second).T) / temperature
-    let labels = Tensor(arange: first.shape[0])
+    let labels = Tensor(arange: first.shape[0], device: first.device)
     let forward = crossEntropy(scores, labels)
     return symmetric ? (forward + crossEntropy(scores.T, labels)) / 2 : forward
 }

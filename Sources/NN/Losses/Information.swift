@@ -89,5 +89,5 @@ public func bitsPerByte(_ summedLoss: Double, bytes: Int) -> Double { summedLoss
 /// x ln y, 0 where x is 0 whatever y is.
 private func xLogY(_ x: Tensor, _ y: Tensor) -> Tensor {
     let isZero = x.detached() .== 0
-    return x * log(which(isZero, Tensor(ones: [], dtype: y.dtype), y))
+    return x * log(which(isZero, Tensor(ones: [], dtype: y.dtype, device: y.device), y))
 }

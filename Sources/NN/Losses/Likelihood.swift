@@ -77,6 +77,7 @@ public func gaussianNLLLoss(
 ) -> Tensor {
     let prediction = Autocast.raised(prediction), target = Autocast.raised(target)
     return gaussianNLLLoss(
-        prediction, target, variance: Tensor(repeating: variance, shape: prediction.shape, dtype: prediction.dtype),
+        prediction, target,
+        variance: Tensor(repeating: variance, shape: prediction.shape, dtype: prediction.dtype, device: prediction.device),
         full: full, eps: eps, reduction: reduction)
 }

@@ -76,7 +76,7 @@ public func multiMarginLoss(
     var terms = relu(x - x.gathered(axis: 1, index: y) + margin)
     if p == 2 { terms = square(terms) }
     if let weight { terms = terms * weight.indexSelect(axis: 0, index: y.reshaped([-1])).unsqueezed(1) }
-    let isLabel = Tensor(arange: classes) .== y
+    let isLabel = Tensor(arange: classes, device: y.device) .== y
     return reduce((terms.maskedFill(isLabel, 0).sum(-1) / Double(classes)).reshaped(labels.shape), reduction)
 }
 
@@ -94,7 +94,8 @@ public func multilabelMarginLoss(_ scores: Tensor, _ labels: Tensor, reduction: 
         "multilabelMarginLoss", which(isListed, ids, Tensor(zerosLike: ids)), classes: classes, ignoreIndex: .min
     ).labels
     // [batch, label, class]
-    let isLabel = ((Tensor(arange: classes) .== y.unsqueezed(2)) .& isListed.unsqueezed(2)).any(1, keepDims: true)
+    let isLabel = ((Tensor(arange: classes, device: y.device) .== y.unsqueezed(2)) .& isListed.unsqueezed(2)).any(
+        1, keepDims: true)
     let counts = isListed.unsqueezed(2) .& .!isLabel
     let terms = relu(1 - x.gathered(axis: 1, index: y).unsqueezed(2) + x.unsqueezed(1)).maskedFill(.!counts, 0)
     return reduce((terms.sum([1, 2]) / Double(classes)).reshaped(batch), reduction)

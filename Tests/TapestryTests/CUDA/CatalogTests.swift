@@ -1,5 +1,6 @@
 import CUDAEmulator
 import ConformanceSuite
+import Foundation
 import OperationCatalog
 import Tapestry
 import TestSupport
@@ -13,22 +14,10 @@ extension CUDATests {
     /// Which operations run is found out, not listed: a row is run on the CPU first, and its calls of the backend are held against the
     /// primitives that the CUDA backend declares.
     @Suite struct Catalog {
-        /// Rows whose calls make tensors of their own, on the CPU, and the Fourier transforms, which run there alone.
-        static let mixed: Set<String> = [
-            "added at tuples", "batchNorm in evaluation", "combinations", "conj of complex numbers", "crossEntropy, weighted",
-            "cumprod with a zero",
-            "embeddingBag of maxima", "embeddingBag of means without padding", "embeddingBag of sums", "fft", "fftn",
-            "gathered at tuples", "gathered at tuples, in batches", "ifft", "indexAdded", "indexCopied", "indexFilled",
-            "klDivergence of distributions", "masked attention", "maskedScatter", "maskedSelect", "maxUnpool", "meshgrid",
-            "multiMarginLoss", "pdist", "prod with a zero", "putting", "quantile", "replacing by tensors", "reversedSequences",
-            "roiAlign", "scattered", "scattered at tuples", "softMarginLoss",
-        ]
-
         /// The backend's calls that have no kernel.
         private func lacking(_ profile: Profile) -> Set<String> {
             var names: Set<String> = []
             for event in profile.events where event.kind == .operation && !event.name.hasPrefix("fused.") {
-                if event.shapes.contains("complex") { names.insert("complex numbers") }
                 if !CUDABackend.primitives.contains(event.name) { names.insert(event.name) }
             }
             return names
@@ -47,7 +36,6 @@ extension CUDATests {
                 let inputs = typed(row, sample, .float32)
                 let (y, profile) = Profiler.record { row.call(inputs) }
                 names.formUnion(lacking(profile))
-                if y.dtype.isComplex || inputs.contains(where: { $0.dtype.isComplex }) { names.insert("complex numbers") }
                 if row.orders == 0 { continue }
                 let weights = Tensor(ones: y.shape)
                 names.formUnion(
@@ -57,42 +45,39 @@ extension CUDATests {
             return names
         }
 
+        /// Each row in one of the three orders of threads; in all three if the environment has TAPESTRY_CUDA_ORDERS=all.
         @Test func valuesAndGradients() throws {
-            let device = Emulated.device
-            var ran = 0, gaps: [String: Int] = [:]
-            for row in OpCatalog.rows {
-                if Self.mixed.contains(row.name) { continue }
+            let all = ProcessInfo.processInfo.environment["TAPESTRY_CUDA_ORDERS"] == "all"
+            for (number, row) in OpCatalog.rows.enumerated() {
                 let lacking = lacking(row)
-                if !lacking.isEmpty {
-                    for name in lacking { gaps[name, default: 0] += 1 }
-                    continue
+                #expect(lacking.isEmpty, "\(row.name) has no kernels for \(lacking.sorted())")
+                if !lacking.isEmpty { continue }
+                for order in all ? Emulated.orders : [Emulated.orders[number % 3]] { Emulated.ordered(order) { check(row) } }
+            }
+        }
+
+        private func check(_ row: OpRow) {
+            let device = Emulated.device
+            for sample in row.samples.indices {
+                for type in [.float32] + row.types.filter({ $0 != .float32 }) + row.integerTypes {
+                    let inputs = typed(row, sample, type), expected = row.call(inputs)
+                    let actual = row.call(inputs.map { $0.to(device) })
+                    #expect(actual.device == device || actual.count == 0, "\(row.name) left the device")
+                    let wrong = mismatch(actual, expected, Tolerance.standard(expected.dtype).loosened(row.slack))
+                    #expect(wrong == nil, "\(row.name) of \(type) \(inputs.map(\.shape)): \(wrong ?? "")")
                 }
-                ran += 1
-                for sample in row.samples.indices {
-                    for type in [.float32] + row.types.filter { $0 != .float32 } + row.integerTypes {
-                        let inputs = typed(row, sample, type), expected = row.call(inputs)
-                        let actual = row.call(inputs.map { $0.to(device) })
-                        #expect(actual.device == device || actual.count == 0, "\(row.name) left the device")
-                        let wrong = mismatch(actual, expected, Tolerance.standard(expected.dtype).loosened(row.slack))
-                        #expect(wrong == nil, "\(row.name) of \(type) \(inputs.map(\.shape)): \(wrong ?? "")")
-                    }
-                    if row.orders == 0 { continue }
-                    let inputs = typed(row, sample, .float32), wanted = row.wanted(sample)
-                    let weights = Tensor(normal: row.call(inputs).shape, generator: RandomGenerator(seed: 6))
-                    let a = GradCheck.tape(row.call, inputs.map { $0.to(device) }, weights: weights.to(device), wanted: wanted)
-                        .gradients
-                    let b = GradCheck.tape(row.call, inputs, weights: weights, wanted: wanted).gradients
-                    for (k, (one, other)) in zip(a, b).enumerated() {
-                        guard let one, let other else { continue }
-                        let wrong = mismatch(one, other, Tolerance.standard(.float32, .gradients).loosened(row.slack))
-                        #expect(wrong == nil, "\(row.name), gradient \(k): \(wrong ?? "")")
-                    }
+                if row.orders == 0 { continue }
+                let inputs = typed(row, sample, .float32), wanted = row.wanted(sample)
+                let weights = Tensor(normal: row.call(inputs).shape, generator: RandomGenerator(seed: 6))
+                let a = GradCheck.tape(row.call, inputs.map { $0.to(device) }, weights: weights.to(device), wanted: wanted)
+                    .gradients
+                let b = GradCheck.tape(row.call, inputs, weights: weights, wanted: wanted).gradients
+                for (k, (one, other)) in zip(a, b).enumerated() {
+                    guard let one, let other else { continue }
+                    let wrong = mismatch(one, other, Tolerance.standard(.float32, .gradients).loosened(row.slack))
+                    #expect(wrong == nil, "\(row.name), gradient \(k): \(wrong ?? "")")
                 }
             }
-            // Rows are gained, not lost: a row that calls a primitive without a kernel drops out in silence otherwise.
-            #expect(ran >= 325, "only \(ran) rows run")
-            let most = gaps.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(30).map { "\($0.key) (\($0.value))" }
-            print("CUDA: \(ran) of \(OpCatalog.rows.count) rows of the catalogue run; missing: \(most.joined(separator: ", "))")
         }
     }
 }

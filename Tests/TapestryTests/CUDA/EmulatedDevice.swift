@@ -1,5 +1,6 @@
 import CCUDA
 import CUDAEmulator
+import ConformanceSuite
 import Tapestry
 import Testing
 
@@ -33,6 +34,14 @@ enum Emulated {
         tk_emulator_set_order(Int32(order), 7)
         defer { tk_emulator_set_order(0, 1) }
         return try body()
+    }
+
+    /// Requires that a function gives on the emulated device what it gives on the CPU.
+    static func same(_ f: ([Tensor]) -> Tensor, _ inputs: [Tensor], _ tolerance: Tolerance? = nil, _ what: String) {
+        let expected = f(inputs), actual = f(inputs.map(\.emulated))
+        #expect(actual.device == device || actual.count == 0, "\(what) left the device")
+        let wrong = mismatch(actual.onCPU, expected, tolerance ?? .standard(expected.dtype))
+        #expect(wrong == nil, "\(what): \(wrong ?? "")")
     }
 
     /// Forward, backward and shuffled.

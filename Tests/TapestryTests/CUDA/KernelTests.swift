@@ -14,10 +14,7 @@ extension CUDATests {
             Tensor(uniform: shape, low: -2, high: 2, dtype: .float64, generator: generator).to(type)
         }
         private func same(_ f: ([Tensor]) -> Tensor, _ inputs: [Tensor], _ tolerance: Tolerance? = nil, _ what: String) {
-            let expected = f(inputs), actual = f(inputs.map(\.emulated))
-            #expect(actual.device == Emulated.device)
-            let wrong = mismatch(actual.onCPU, expected, tolerance ?? .standard(expected.dtype))
-            #expect(wrong == nil, "\(what): \(wrong ?? "")")
+            Emulated.same(f, inputs, tolerance, what)
         }
 
         @Test(arguments: DType.allCases) func thereAndBack(_ type: DType) {

@@ -50,7 +50,7 @@ extension Tensor {
 public func conj(_ z: Tensor) -> Tensor {
     if !z.dtype.isComplex { return z }
     if z.isBatched { return z.lifted { z, _ in conj(z) } }
-    let pairs = Tensor(raw: z.raw).viewAsReal * Tensor([1, -1], dtype: z.dtype.real)
+    let pairs = Tensor(raw: z.raw).viewAsReal * Tensor([1, -1], dtype: z.dtype.real, device: z.device)
     return record(pairs.viewAsComplex.raw, z) { ConjugateBackward() }
 }
 

@@ -21,5 +21,5 @@ public func nonMaximumSuppression(_ boxes: Tensor, _ scores: Tensor, threshold: 
     }
     var kept: [Int] = []
     for box in order where kept.allSatisfy({ overlap(box, $0) <= threshold }) { kept.append(box) }
-    return Tensor(kept, shape: [kept.count])
+    return Tensor(kept, shape: [kept.count], device: boxes.device)
 }

@@ -77,8 +77,8 @@ private func regionPooled(_ x: Tensor, _ axes: [RegionAxis], _ pooling: RoIPooli
     func part(_ row: [Int], _ column: [Int], _ rowWeight: [Double], _ columnWeight: [Double]) -> Tensor {
         let taken = x.indexSelect(axis: 1, index: Tensor(row, shape: [row.count], device: x.device))
             .indexSelect(axis: 2, index: Tensor(column, shape: [column.count], device: x.device))
-        return taken * Tensor(rowWeight, shape: [row.count, 1], dtype: x.dtype)
-            * Tensor(columnWeight, shape: [column.count], dtype: x.dtype)
+        return taken * Tensor(rowWeight, shape: [row.count, 1], dtype: x.dtype, device: x.device)
+            * Tensor(columnWeight, shape: [column.count], dtype: x.dtype, device: x.device)
     }
     let parts = [
         part(rows.low, columns.low, rows.lowWeight, columns.lowWeight),

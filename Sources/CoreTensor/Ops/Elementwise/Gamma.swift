@@ -45,7 +45,7 @@ public func polygamma(_ order: Int, _ x: Tensor) -> Tensor {
     // In double: the factorial and ζ may each leave the range of a smaller type while their product does not. For negative
     // arguments that are no integers, ζ's series of even powers still converges.
     let wide = x.detached().to(.float64)
-    let values = zeta(Tensor(Double(order + 1), dtype: .float64), wide) * factorial
+    let values = zeta(Tensor(Double(order + 1), dtype: .float64, device: x.device), wide) * factorial
     return record(values.to(x.dtype).raw, x) {
         let node = PolygammaBackward(order: order)
         node.save(x)

@@ -74,7 +74,7 @@ final class BesselBackward: Node, @unchecked Sendable {
         let x = saved(0), y = saved(1)
         if order == 0 { return g * (scaled ? i1e(x) - sign(x) * y : i1(x)) }
         let atZero = x .== 0
-        let ratio = which(atZero, Tensor(0.5, dtype: x.dtype), y / which(atZero, 1, x))
+        let ratio = which(atZero, 0.5, y / which(atZero, 1, x))
         return g * (scaled ? i0e(x) - ratio - sign(x) * y : i0(x) - ratio)
     }
 }

@@ -1,9 +1,7 @@
-import CFFT
-
 /// Discrete Fourier transforms of any length, after PyTorch's `torch.fft`.
 ///
-/// Real and integer tensors are transformed as complex ones (`float64` as `complex128`, all others as `complex64`), and computed in double
-/// precision by KISS FFT. `count` cuts an axis or fills it up with zeros before the transform. Gradients of every order.
+/// Real and integer tensors are transformed as complex ones (`float64` as `complex128`, all others as `complex64`), on the CPU computed in
+/// double precision by KISS FFT, on a GPU in the type itself. `count` cuts an axis or fills it up with zeros before the transform. Gradients of every order.
 public enum FFT {
     /// Where the factor 1/n of a transform and its inverse goes.
     public enum Norm: Sendable {
@@ -135,15 +133,8 @@ final class FFTBackward: Node, @unchecked Sendable {
 /// `scale` · Σⱼ x[j] exp(∓2πi j k / n) along an axis of a complex tensor.
 private func dft(_ x: Tensor, _ axis: Int, inverse: Bool, scale: Double) -> Tensor {
     if x.isBatched { return x.lifted { x, hidden in dft(x, axis + hidden, inverse: inverse, scale: scale) } }
-    if !tk_fft_available() {
-        fail("fft", "this build has no KISS FFT; install libkissfft-dev and build again")
-    }
-    if x.device.kind != .cpu { fail("fft", "runs on the CPU only; move the tensor with to(device: .cpu)") }
     let dense = x.raw.contiguous()
     let out = RawTensor(shape: x.shape, x.dtype, x.device)
-    tk_fft(
-        x.dtype == .complex128, Int64(x.shape[..<axis].reduce(1, *)), Int64(x.shape[axis]),
-        Int64(x.shape[(axis + 1)...].reduce(1, *)), dense.pointer, out.pointer, inverse, scale)
-    withExtendedLifetime(dense) {}
+    out.backend.fourierTransform(dense, out, AxisView(x.shape, axis: axis), inverse: inverse, scale: scale)
     return record(out, x) { FFTBackward(axis: axis, inverse: inverse, scale: scale) }
 }

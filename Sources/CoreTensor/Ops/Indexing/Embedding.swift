@@ -109,5 +109,6 @@ public func embeddingBag(
     let sums = Tensor(zeros: [starts.count, width], dtype: table.dtype, device: table.device)
         .indexAdded(axis: 0, index: Tensor(bags, shape: [bags.count], device: rows.device), source: rows)
     if mode == .sum { return sums }
-    return sums / Tensor(sizes.map { Double(Swift.max($0, 1)) }, shape: [sizes.count, 1], dtype: table.dtype)
+    return sums
+        / Tensor(sizes.map { Double(Swift.max($0, 1)) }, shape: [sizes.count, 1], dtype: table.dtype, device: table.device)
 }

@@ -94,7 +94,7 @@ func replacingDiagonal(_ x: Tensor, _ diagonal: Tensor) -> Tensor {
 
 /// The identity `[batch..., n, n]`.
 func identityMatrix(_ batch: Shape, _ n: Int, _ x: Tensor) -> Tensor {
-    Tensor(eye: n, dtype: x.dtype).to(device: x.device).expanded(to: batch + [n, n])
+    Tensor(eye: n, dtype: x.dtype, device: x.device).expanded(to: batch + [n, n])
 }
 
 /// The rows of `x` from `start` on.

@@ -37,7 +37,8 @@ extension LinearAlgebra {
         _ x: Tensor, atol: Double? = nil, rtol: Double? = nil, hermitian: Bool = false
     ) throws -> Tensor {
         try pinv(
-            x, atol: atol.map { Tensor($0, dtype: .float64) }, rtol: rtol.map { Tensor($0, dtype: .float64) },
+            x, atol: atol.map { Tensor($0, dtype: .float64, device: x.device) },
+            rtol: rtol.map { Tensor($0, dtype: .float64, device: x.device) },
             hermitian: hermitian)
     }
 
@@ -76,7 +77,8 @@ extension LinearAlgebra {
         _ x: Tensor, atol: Double? = nil, rtol: Double? = nil, hermitian: Bool = false
     ) throws -> Tensor {
         try matrixRank(
-            x, atol: atol.map { Tensor($0, dtype: .float64) }, rtol: rtol.map { Tensor($0, dtype: .float64) },
+            x, atol: atol.map { Tensor($0, dtype: .float64, device: x.device) },
+            rtol: rtol.map { Tensor($0, dtype: .float64, device: x.device) },
             hermitian: hermitian)
     }
 

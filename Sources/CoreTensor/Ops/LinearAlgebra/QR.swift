@@ -61,7 +61,7 @@ extension LinearAlgebra {
         let columns = mode == .complete ? m : k
         let q = ColumnMajor(batch: batch, rows: m, columns: columns, x.dtype, x.device)
         if k == 0 {
-            let identity = Tensor(eye: m, dtype: x.dtype).narrowed(axis: 1, start: 0, length: columns)
+            let identity = Tensor(eye: m, dtype: x.dtype, device: x.device).narrowed(axis: 1, start: 0, length: columns)
             q.raw.backend.copy(identity.raw.broadcast(to: batch + [m, columns]), to: q.matrix)
         } else {
             // The vectors of the reflectors, and room for the further columns.

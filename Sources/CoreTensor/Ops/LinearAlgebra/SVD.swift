@@ -76,7 +76,8 @@ extension LinearAlgebra {
         if k == 0 {
             for square in [u, vh] where square.raw.count > 0 {
                 square.raw.backend.copy(
-                    Tensor(eye: square.rows, dtype: x.dtype).raw.broadcast(to: batch + [square.rows, square.rows]),
+                    Tensor(eye: square.rows, dtype: x.dtype, device: x.device).raw.broadcast(
+                        to: batch + [square.rows, square.rows]),
                     to: square.matrix)
             }
         } else {

@@ -74,7 +74,7 @@ public func ctcRows(
         ).to(logProbabilities.dtype)
     }
     // Padding may hold anything: only the labels within the lengths count.
-    let ids = targets.detached().to(.int64).reshaped([targets.count])
+    let ids = targets.detached().to(.int64).to(logProbabilities.device).reshaped([targets.count])
     for n in 0..<batch where targetLengths[n] > 0 {
         let part = ids.narrowed(axis: 0, start: offsets[n], length: targetLengths[n])
         _ = checkedIndices("ctcLoss", part, limit: classes, what: "label")

@@ -21,8 +21,8 @@ private func averagePool(
     if x.dtype.isFloatingPoint { return x.mappedTrailing(by: (0..<rank).map { map($0, divisors($0)) }) }
     // Integers: exact sums in float64, one division, cut towards zero.
     let sums = x.to(.float64).mappedTrailing(by: (0..<rank).map { map($0, axes[$0].counts.map { _ in 1 }) })
-    let divisor = (0..<rank).reduce(Tensor(1.0, dtype: .float64)) { product, i in
-        product.unsqueezed(-1) * Tensor(divisors(i), dtype: .float64)
+    let divisor = (0..<rank).reduce(Tensor(1.0, dtype: .float64, device: x.device)) { product, i in
+        product.unsqueezed(-1) * Tensor(divisors(i), dtype: .float64, device: x.device)
     }
     return trunc(sums / divisor).to(x.dtype)
 }

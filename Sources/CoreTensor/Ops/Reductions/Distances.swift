@@ -8,8 +8,7 @@ func pNorm(_ x: Tensor, _ p: Double, _ axes: Axes, keepDims: Bool = false) -> Te
     if p == .infinity { return a.max(axes, keepDims: keepDims) }
     if p == -.infinity { return a.min(axes, keepDims: keepDims) }
     // Roots of 0 have no slope: where the sum is 0, a constant takes its place.
-    let powers =
-        p == 2 ? a * a : pow(p < 1 ? which(a .== 0, 1, a) : a, p) * (p < 1 ? (a .!= 0).to(a.dtype) : Tensor(1, dtype: a.dtype))
+    let powers = p == 2 ? a * a : p < 1 ? pow(which(a .== 0, 1, a), p) * (a .!= 0).to(a.dtype) : pow(a, p)
     let sum = powers.sum(axes, keepDims: keepDims)
     let isZero = sum.detached() .== 0
     let safe = which(isZero, 1, sum)
@@ -48,7 +47,7 @@ public func cdist(_ a: Tensor, _ b: Tensor, p: Double = 2) -> Tensor {
 /// Distances of all pairs of different rows of `x [n, d]`: `[n (n - 1) / 2]`, row by row of the upper triangle.
 public func pdist(_ x: Tensor, p: Double = 2) -> Tensor {
     if x.rank != 2 { fail("pdist", "needs [n, d], not \(x.shape)") }
-    let pairs = Tensor.triuIndices(rows: x.shape[0], columns: x.shape[0], offset: 1)
+    let pairs = Tensor.triuIndices(rows: x.shape[0], columns: x.shape[0], offset: 1, device: x.device)
     return pNorm(x.indexSelect(axis: 0, index: pairs[0]) - x.indexSelect(axis: 0, index: pairs[1]), p, -1)
 }
 

@@ -151,8 +151,9 @@ public func affineGrid(_ theta: Tensor, size: [Int], alignCorners: Bool = false)
         let n = places[axis]
         let edge = alignCorners ? 1 : Double(n - 1) / Double(Swift.max(n, 1))
         let line =
-            (n == 1 ? Tensor(zeros: [1], dtype: theta.dtype) : Tensor(linspace: -edge, to: edge, count: n, dtype: theta.dtype))
-            .to(device: theta.device)
+            n == 1
+            ? Tensor(zeros: [1], dtype: theta.dtype, device: theta.device)
+            : Tensor(linspace: -edge, to: edge, count: n, dtype: theta.dtype, device: theta.device)
         columns.append(line.reshaped([n] + [Int](repeating: 1, count: rank - 1 - axis)).expanded(to: places))
     }
     columns.append(Tensor(ones: places, dtype: theta.dtype, device: theta.device))

@@ -65,12 +65,12 @@ extension Tensor {
     }
 
     /// Rows and columns of the elements on and below the `offset`-th diagonal of a matrix, `[2, n]`.
-    public static func trilIndices(rows: Int, columns: Int, offset: Int = 0) -> Tensor {
-        Tensor(ones: [rows, columns], dtype: .bool).tril(diagonal: offset).nonzero().T
+    public static func trilIndices(rows: Int, columns: Int, offset: Int = 0, device: Device = .cpu) -> Tensor {
+        Tensor(ones: [rows, columns], dtype: .bool, device: device).tril(diagonal: offset).nonzero().T
     }
 
     /// Rows and columns of the elements on and above the `offset`-th diagonal of a matrix, `[2, n]`.
-    public static func triuIndices(rows: Int, columns: Int, offset: Int = 0) -> Tensor {
-        Tensor(ones: [rows, columns], dtype: .bool).triu(diagonal: offset).nonzero().T
+    public static func triuIndices(rows: Int, columns: Int, offset: Int = 0, device: Device = .cpu) -> Tensor {
+        Tensor(ones: [rows, columns], dtype: .bool, device: device).triu(diagonal: offset).nonzero().T
     }
 }

@@ -146,7 +146,7 @@ public func combinations(_ x: Tensor, _ r: Int = 2, withReplacement: Bool = fals
             return first < x.count ? (first..<x.count).map { row + [$0] } : []
         }
     }
-    let index = Tensor(rows.flatMap { $0 }, shape: [rows.count * r])
+    let index = Tensor(rows.flatMap { $0 }, shape: [rows.count * r], device: x.device)
     return x.indexSelect(axis: 0, index: index).reshaped([rows.count, r])
 }
 

@@ -36,8 +36,9 @@ extension Tensor {
         // Positions [q, ..., 1]
         let missing = x.detached().isNaN.to(.int64).sum(-1, keepDims: true)
         let points = q.to(x.dtype).reshaped([q.count] + [Int](repeating: 1, count: x.rank))
-        let last = ignoringNaN ? (Tensor(n - 1) - missing).clamped(min: 0).to(x.dtype) : Tensor(Double(n - 1), dtype: x.dtype)
-        let position = (points * last).expanded(to: [q.count] + x.shape.dropLast() + [1])
+        let position =
+            (ignoringNaN ? points * (n - 1 - missing).clamped(min: 0).to(x.dtype) : points * Double(n - 1)).expanded(
+                to: [q.count] + x.shape.dropLast() + [1])
         let below = floor(position.detached()), above = ceil(position.detached())
         func at(_ place: Tensor) -> Tensor {
             sorted.unsqueezed(0).expanded(to: [q.count] + x.shape).gathered(axis: -1, index: place.to(.int64))
@@ -56,7 +57,7 @@ extension Tensor {
             result = which((weight .== 0) .| (low.detached() .== high.detached()), low, lerp(low, high, weight: weight))
         }
         let poisoned = ignoringNaN ? missing .== n : missing .> 0
-        result = which(poisoned, Tensor(Double.nan, dtype: x.dtype), result)
+        result = which(poisoned, Double.nan, result)
         let shaped = result.reshaped([q.count] + (keepDims ? kept : dropped))
         return q.rank == 0 ? shaped.squeezed(0) : shaped
     }
@@ -67,7 +68,7 @@ extension Tensor {
     public func nanMedian() -> Tensor { medianOfAll(ignoringNaN: true) }
 
     private func medianOfAll(ignoringNaN: Bool) -> Tensor {
-        if count == 0 { return Tensor(Double.nan, dtype: dtype) }
+        if count == 0 { return Tensor(Double.nan, dtype: dtype, device: device) }
         let x = detached().flattened()
         let value = x.median("median", axis: 0, keepDims: false, ignoringNaN: ignoringNaN).values
         if !isRecording([self]) { return value }
@@ -97,7 +98,8 @@ extension Tensor {
         if dtype.isFloatingPoint {
             let missing = detached().isNaN.to(.int64).sum(Axes([axis]), keepDims: true)
             if ignoringNaN {
-                place = order.gathered(axis: axis, index: floorDivide((Tensor(n - 1) - missing).clamped(min: 0), Tensor(2)))
+                place = order.gathered(
+                    axis: axis, index: floorDivide((n - 1 - missing).clamped(min: 0), Tensor(2, device: device)))
             } else {
                 // NaN is last in the order.
                 place = which(missing .> 0, order.narrowed(axis: axis, start: n - 1, length: 1), place)

@@ -14,7 +14,7 @@ extension Tensor {
     public func unique(axis: Int? = nil) -> UniqueResult {
         let rows = slices("unique", axis)
         let n = rows.shape[0]
-        let positions = RawTensor(shape: [n], .int64)
+        let positions = RawTensor(shape: [n], .int64, rows.device)
         positions.backend.sortRows(rows.raw.contiguous(), positions: positions)
         return grouped(rows, order: Tensor(raw: positions), axis)
     }
