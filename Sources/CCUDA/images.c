@@ -15,10 +15,15 @@ static const char tensor_sm80[] = {
 #embed "kernels/ptx/tensor_sm80.ptx" suffix(, 0)
 };
 
+static const char hopper_sm90a[] = {
+#embed "kernels/ptx/hopper_sm90a.ptx" suffix(, 0)
+};
+
 // The most general first.
 static const tk_cuda_image images[] = {
     {"base_sm75", 75, 0, base_sm75, sizeof base_sm75 - 1},
     {"tensor_sm80", 80, 0, tensor_sm80, sizeof tensor_sm80 - 1},
+    {"hopper_sm90a", 90, 90, hopper_sm90a, sizeof hopper_sm90a - 1},
 };
 
 int tk_cuda_image_count(void) { return sizeof images / sizeof *images; }

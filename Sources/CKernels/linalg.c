@@ -1,5 +1,6 @@
-// Matrix decompositions and solvers: LAPACK per matrix, the matrices of a batch shared out over our own pool. OpenBLAS keeps to
-// one thread (see gemm.c), so a matrix's result does not depend on the number of threads.
+// Matrix decompositions and solvers: LAPACK per matrix, the matrices of a batch and the right-hand sides of large systems shared out over
+// our own pool; linalg_blocked.c for large matrices. OpenBLAS keeps to one thread (see gemm.c), so a matrix's result does not depend on
+// the number of threads.
 #include "CKernels.h"
 #include <cblas.h>
 #include <complex.h>
@@ -7,6 +8,8 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "linalg_blocked.h"
 
 void tk_prepare_blas(void);
 
@@ -16,7 +19,19 @@ typedef struct {
     int64_t m, n, k;
     double rcond;
     int flag;
+    int64_t pieces, per_piece;   // of the right-hand sides of one matrix; 0: not cut up
 } batch_call;
+
+typedef struct { int64_t matrix, first, count; } piece;
+
+// What one index of a batch stands for, of so many right-hand sides.
+static piece piece_of(const batch_call *c, int64_t index, int64_t sides) {
+    if (c->pieces == 0) return (piece){ index, 0, sides };
+    int64_t first = index % c->pieces * c->per_piece;
+    return (piece){ index / c->pieces, first, sides - first < c->per_piece ? sides - first : c->per_piece };
+}
+
+enum { BLOCKED_SIDES = 32 };   // right-hand sides from which solving is mostly products
 
 static int64_t at_least_1(int64_t n) { return n > 1 ? n : 1; }
 
@@ -109,6 +124,17 @@ static int64_t grain(int64_t m, int64_t n) {
         tk_prepare_blas();                                                                                                        \
         tk_parallel_ranges(batch, grain(c->m, c->n), by_kind[kind], c);                                                           \
     }
+
+// Large systems' right-hand sides, each solved for by itself, in pieces that are worth a task; returns the number of all pieces.
+static int64_t cut_up(batch_call *c, int64_t batch, int64_t n, int64_t sides) {
+    enum { LEAST = 32, MOST = 16 };
+    if (n < 128 || sides < 2 * LEAST) return batch;
+    int64_t wide = ((sides + MOST - 1) / MOST + LEAST - 1) / LEAST * LEAST;
+    c->per_piece = wide;
+    c->pieces = (sides + wide - 1) / wide;
+    return batch * c->pieces;
+}
+
 RUN(lu_factor)
 RUN(lu_solve)
 RUN(cholesky)
@@ -129,7 +155,9 @@ void tk_lu_factor(int kind, int64_t batch, int64_t m, int64_t n, void *a, int32_
 
 void tk_lu_solve(int kind, int64_t batch, int64_t n, int64_t columns, const void *lu, const int32_t *pivots, void *b, bool adjoint) {
     batch_call c = {.a = (void *)lu, .b = b, .m = n, .n = columns, .pivots = (int32_t *)pivots, .flag = adjoint};
-    if (n > 0 && columns > 0) run_lu_solve(kind, batch, &c);
+    if (n == 0 || columns == 0) return;
+    bool blocked = kind < 2 && !adjoint && n >= TK_BLOCKED_LEAST && columns >= BLOCKED_SIDES;
+    run_lu_solve(kind, blocked ? batch : cut_up(&c, batch, n, columns), &c);
 }
 
 void tk_cholesky(int kind, int64_t batch, int64_t n, void *a, bool upper, int32_t *info) {
@@ -139,7 +167,7 @@ void tk_cholesky(int kind, int64_t batch, int64_t n, void *a, bool upper, int32_
 
 void tk_cholesky_solve(int kind, int64_t batch, int64_t n, int64_t columns, const void *factor, bool upper, void *b) {
     batch_call c = {.a = (void *)factor, .b = b, .m = n, .n = columns, .flag = upper};
-    if (n > 0 && columns > 0) run_cholesky_solve(kind, batch, &c);
+    if (n > 0 && columns > 0) run_cholesky_solve(kind, cut_up(&c, batch, n, columns), &c);
 }
 
 void tk_cholesky_inverse(int kind, int64_t batch, int64_t n, void *a, bool upper, int32_t *info) {
@@ -174,7 +202,8 @@ void tk_eig(int kind, int64_t batch, int64_t n, void *a, void *w, void *v, int32
 
 void tk_triangular_solve(int kind, int64_t batch, int64_t m, int64_t n, const void *a, void *b, int form) {
     batch_call c = {.a = (void *)a, .b = b, .m = m, .n = n, .flag = form};
-    if (m > 0 && n > 0) run_triangular(kind, batch, &c);
+    bool left = form & TK_SOLVE_LEFT;
+    if (m > 0 && n > 0) run_triangular(kind, cut_up(&c, batch, left ? m : n, left ? n : m), &c);
 }
 
 void tk_least_squares(int kind, int64_t batch, int64_t m, int64_t n, int64_t columns, int driver, void *a, void *b, double rcond,

@@ -10,6 +10,12 @@ static void N(lu_factor)(void *context, int64_t low, int64_t high) {
         T *a = N(at)(c->a, i, c->m * c->n);
         int32_t *pivots = c->pivots + i * k;
         if (c->flag) {
+#if !COMPLEX
+            if (k >= TK_BLOCKED_LEAST) {
+                c->info[i] = N(tk_blocked_lu)(c->m, c->n, a, lda, pivots);
+                continue;
+            }
+#endif
             c->info[i] = LP(getrf_work)(LAPACK_COL_MAJOR, (int)c->m, (int)c->n, a, (int)lda, pivots);
             continue;
         }
@@ -27,9 +33,18 @@ static void N(lu_factor)(void *context, int64_t low, int64_t high) {
 
 static void N(lu_solve)(void *context, int64_t low, int64_t high) {
     const batch_call *c = context;
-    for (int64_t i = low; i < high; i++)
-        LP(getrs_work)(LAPACK_COL_MAJOR, c->flag ? 'C' : 'N', (int)c->m, (int)c->n, N(at)(c->a, i, c->m * c->m),
-                       (int)at_least_1(c->m), c->pivots + i * c->m, N(at)(c->b, i, c->m * c->n), (int)at_least_1(c->m));
+    for (int64_t i = low; i < high; i++) {
+        piece p = piece_of(c, i, c->n);
+#if !COMPLEX
+        if (c->pieces == 0 && !c->flag && c->m >= TK_BLOCKED_LEAST && c->n >= BLOCKED_SIDES) {
+            N(tk_blocked_lu_solve)(c->m, c->n, N(at)(c->a, i, c->m * c->m), c->pivots + i * c->m, N(at)(c->b, i, c->m * c->n));
+            continue;
+        }
+#endif
+        LP(getrs_work)(LAPACK_COL_MAJOR, c->flag ? 'C' : 'N', (int)c->m, (int)p.count, N(at)(c->a, p.matrix, c->m * c->m),
+                       (int)at_least_1(c->m), c->pivots + p.matrix * c->m, (T *)N(at)(c->b, p.matrix, c->m * c->n) + p.first * c->m,
+                       (int)at_least_1(c->m));
+    }
 }
 
 static void N(cholesky)(void *context, int64_t low, int64_t high) {
@@ -45,9 +60,11 @@ static void N(cholesky)(void *context, int64_t low, int64_t high) {
 
 static void N(cholesky_solve)(void *context, int64_t low, int64_t high) {
     const batch_call *c = context;
-    for (int64_t i = low; i < high; i++)
-        LP(potrs_work)(LAPACK_COL_MAJOR, c->flag ? 'U' : 'L', (int)c->m, (int)c->n, N(at)(c->a, i, c->m * c->m),
-                       (int)at_least_1(c->m), N(at)(c->b, i, c->m * c->n), (int)at_least_1(c->m));
+    for (int64_t i = low; i < high; i++) {
+        piece p = piece_of(c, i, c->n);
+        LP(potrs_work)(LAPACK_COL_MAJOR, c->flag ? 'U' : 'L', (int)c->m, (int)p.count, N(at)(c->a, p.matrix, c->m * c->m),
+                       (int)at_least_1(c->m), (T *)N(at)(c->b, p.matrix, c->m * c->n) + p.first * c->m, (int)at_least_1(c->m));
+    }
 }
 
 static void N(cholesky_inverse)(void *context, int64_t low, int64_t high) {
@@ -72,6 +89,12 @@ static void N(qr)(void *context, int64_t low, int64_t high) {
     const batch_call *c = context;
     int64_t k = c->m < c->n ? c->m : c->n;
     int lda = (int)at_least_1(c->m);
+#if !COMPLEX
+    if (k >= TK_BLOCKED_LEAST) {
+        for (int64_t i = low; i < high; i++) N(tk_blocked_qr)(c->m, c->n, N(at)(c->a, i, c->m * c->n), lda, N(at)(c->b, i, k));
+        return;
+    }
+#endif
     T size;
     LP(geqrf_work)(LAPACK_COL_MAJOR, (int)c->m, (int)c->n, c->a, lda, c->b, &size, -1);
     int work_size = (int)at_least_1((int64_t)REAL(size));
@@ -84,6 +107,13 @@ static void N(qr)(void *context, int64_t low, int64_t high) {
 static void N(householder)(void *context, int64_t low, int64_t high) {
     const batch_call *c = context;
     int lda = (int)at_least_1(c->m);
+#if !COMPLEX
+    if (c->k >= TK_BLOCKED_LEAST) {
+        for (int64_t i = low; i < high; i++)
+            N(tk_blocked_householder)(c->m, c->n, c->k, N(at)(c->a, i, c->m * c->n), lda, N(at)(c->b, i, c->k));
+        return;
+    }
+#endif
     T size;
     LP(FORM_Q)(LAPACK_COL_MAJOR, (int)c->m, (int)c->n, (int)c->k, c->a, lda, c->b, &size, -1);
     int work_size = (int)at_least_1((int64_t)REAL(size));
@@ -222,12 +252,16 @@ static void N(eig)(void *context, int64_t low, int64_t high) {
 
 static void N(triangular)(void *context, int64_t low, int64_t high) {
     const batch_call *c = context;
-    int64_t k = c->flag & TK_SOLVE_LEFT ? c->m : c->n;
+    bool left = c->flag & TK_SOLVE_LEFT;
+    int64_t k = left ? c->m : c->n;
     CBLAS_TRANSPOSE form = c->flag & TK_SOLVE_CONJUGATED ? CblasConjTrans : c->flag & TK_SOLVE_TRANSPOSED ? CblasTrans : CblasNoTrans;
-    for (int64_t i = low; i < high; i++)
-        TRSM(CblasColMajor, c->flag & TK_SOLVE_LEFT ? CblasLeft : CblasRight, c->flag & TK_SOLVE_UPPER ? CblasUpper : CblasLower, form,
-             c->flag & TK_SOLVE_UNIT ? CblasUnit : CblasNonUnit, (int)c->m, (int)c->n, ONE, N(at)(c->a, i, k * k), (int)at_least_1(k),
-             N(at)(c->b, i, c->m * c->n), (int)at_least_1(c->m));
+    for (int64_t i = low; i < high; i++) {
+        piece p = piece_of(c, i, left ? c->n : c->m);
+        T *b = (T *)N(at)(c->b, p.matrix, c->m * c->n) + p.first * (left ? c->m : 1);
+        TRSM(CblasColMajor, left ? CblasLeft : CblasRight, c->flag & TK_SOLVE_UPPER ? CblasUpper : CblasLower, form,
+             c->flag & TK_SOLVE_UNIT ? CblasUnit : CblasNonUnit, (int)(left ? c->m : p.count), (int)(left ? p.count : c->n), ONE,
+             N(at)(c->a, p.matrix, k * k), (int)at_least_1(k), b, (int)at_least_1(c->m));
+    }
 }
 
 static void N(least_squares)(void *context, int64_t low, int64_t high) {

@@ -35,9 +35,12 @@ extension CUDABackend {
         return s
     }
 
-    /// A warp to a query, 32 keys at a time.
+    /// By tensor cores where they do, else a warp to a query, 32 keys at a time.
     public func attention(_ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, lse: RawTensor, _ plan: AttentionPlan)
     {
+        if let head = flashHead([q, k, v, out], plan) {
+            return flashAttention(q, k, v, out, lse: lse, head: head, shape(q, k, v, out, plan))
+        }
         let name: StaticString = "attention", slopes = plan.alibiSlopes.map { table($0, .float64) }
         context.launch(
             KernelName("tk_attention", q.dtype.suffix), grid: ((lse.count + 3) / 4, 1), block: (32, 4), address(q, name),
@@ -46,7 +49,7 @@ extension CUDABackend {
             shape(q, k, v, out, plan))
     }
 
-    /// A warp to a query for its gradient, a warp to a key for those of keys and values.
+    /// By tensor cores, or a warp to a query for its gradient and a warp to a key for those of keys and values.
     public func attentionGrad(
         _ q: RawTensor, _ k: RawTensor, _ v: RawTensor, out: RawTensor, lse: RawTensor, _ g: RawTensor, dq: RawTensor,
         dk: RawTensor,
@@ -59,6 +62,9 @@ extension CUDABackend {
         let queries = address(q, name), keys = address(k, name), values = address(v, name), gradient = address(g, name)
         let sums = address(lse, name), mask = address(plan.mask, name), alibi = address(slopes, name)
         run(KernelName("tk_attention_deltas", q.dtype.suffix), pieces: lse.count, address(out, name), gradient, deltas, s)
+        if let head = flashHead([q, k, v, g, dq, dk, dv], plan) {
+            return flashGradients(q, k, v, g, lse: lse, deltas: deltas, dq: dq, dk: dk, dv: dv, head: head, s)
+        }
         context.launch(
             KernelName("tk_attention_grad_queries", q.dtype.suffix), grid: ((lse.count + 3) / 4, 1), block: (32, 4), queries,
             keys, values,

@@ -4,42 +4,47 @@ import CoreTensor
 // MARK: Convolution, pooling, maps of axes, normalisation per channel
 
 extension CUDABackend {
-    private func shape(_ plan: ConvolutionPlan) -> tk_cuda_convolution {
-        func three(_ a: [Int]) -> (Int64, Int64, Int64) { (Int64(a[0]), Int64(a[1]), Int64(a[2])) }
-        return tk_cuda_convolution(
-            batch: Int64(plan.batch), groups: Int64(plan.groups), inputs: Int64(plan.inputs), outputs: Int64(plan.outputs),
-            input: three(plan.input), output: three(plan.output), kernel: three(plan.kernel), stride: three(plan.stride),
-            padding: three(plan.padding), dilation: three(plan.dilation))
-    }
-    private func volume(_ sizes: [Int]) -> Int { sizes.reduce(1, *) }
+    func volume(_ sizes: [Int]) -> Int { sizes.reduce(1, *) }
     /// A grid of tiles of a product [m, n], and the groups.
     private func tiles(_ m: Int, _ n: Int, _ plan: ConvolutionPlan) -> (Int, Int) {
         ((m + 63) / 64 * ((n + 63) / 64), plan.groups)
     }
 
-    /// As a product that reads the input through the windows; float32, float64 and int64.
+    /// As a product that reads the input through the windows; by tensor cores where ``isTensorConvolution(_:_:)`` says so.
     public func convolution(_ x: RawTensor, weight: RawTensor, bias: RawTensor?, _ out: RawTensor, _ plan: ConvolutionPlan) {
+        if isTensorConvolution(x.dtype, plan) { return tensorConvolution(x, weight: weight, bias: bias, out, plan) }
+        if x.dtype.isHalf {
+            return throughFloat32([x, weight] + (bias.map { [$0] } ?? []), out) {
+                convolution($0[0], weight: $0[1], bias: $0.count > 2 ? $0[2] : nil, $1, plan)
+            }
+        }
         context.launch(
             KernelName("tk_convolution", x.dtype.suffix), grid: tiles(plan.outputs, plan.batch * volume(plan.output), plan),
             block: (256, 1),
             address(x, "convolution"), address(weight, "convolution"), address(bias, "convolution"), address(out, "convolution"),
-            shape(plan))
+            tk_cuda_convolution(plan))
     }
 
     /// As a product that gathers what the transposed convolution scatters: each element is summed in one order.
     public func convolutionGradInput(_ g: RawTensor, weight: RawTensor, _ dx: RawTensor, _ plan: ConvolutionPlan) {
+        if isTensorConvolution(g.dtype, plan) { return tensorConvolutionGradInput(g, weight: weight, dx, plan) }
+        if g.dtype.isHalf { return throughFloat32([g, weight], dx) { convolutionGradInput($0[0], weight: $0[1], $1, plan) } }
         context.launch(
             KernelName("tk_convolution_grad_input", g.dtype.suffix),
             grid: tiles(plan.inputs, plan.batch * volume(plan.input), plan),
-            block: (256, 1), address(g, "convolution"), address(weight, "convolution"), address(dx, "convolution"), shape(plan))
+            block: (256, 1), address(g, "convolution"), address(weight, "convolution"), address(dx, "convolution"),
+            tk_cuda_convolution(plan))
     }
 
     /// As a product over all places of the batch.
     public func convolutionGradWeight(_ x: RawTensor, _ g: RawTensor, _ dweight: RawTensor, _ plan: ConvolutionPlan) {
+        if isTensorConvolution(x.dtype, plan) { return tensorConvolutionGradWeight(x, g, dweight, plan) }
+        if x.dtype.isHalf { return throughFloat32([x, g], dweight) { convolutionGradWeight($0[0], $0[1], $1, plan) } }
         context.launch(
             KernelName("tk_convolution_grad_weight", x.dtype.suffix),
             grid: tiles(plan.outputs, plan.inputs * volume(plan.kernel), plan),
-            block: (256, 1), address(x, "convolution"), address(g, "convolution"), address(dweight, "convolution"), shape(plan))
+            block: (256, 1), address(x, "convolution"), address(g, "convolution"), address(dweight, "convolution"),
+            tk_cuda_convolution(plan))
     }
 
     /// One after the other.
@@ -54,12 +59,14 @@ extension CUDABackend {
     public func unfold(_ x: RawTensor, _ columns: RawTensor, _ plan: ConvolutionPlan) {
         run(
             KernelName("tk_unfold", x.dtype.suffix), pieces: columns.count, address(x, "unfold"), address(columns, "unfold"),
-            shape(plan))
+            tk_cuda_convolution(plan))
     }
 
     /// A thread to an element, which sums its taps in order.
     public func fold(_ columns: RawTensor, _ x: RawTensor, _ plan: ConvolutionPlan) {
-        run(KernelName("tk_fold", x.dtype.suffix), pieces: x.count, address(columns, "fold"), address(x, "fold"), shape(plan))
+        run(
+            KernelName("tk_fold", x.dtype.suffix), pieces: x.count, address(columns, "fold"), address(x, "fold"),
+            tk_cuda_convolution(plan))
     }
 
     /// Numbers of the host as a tensor on the device.

@@ -6,10 +6,13 @@ public final class CUDABackend: Backend {
     let context: CUDAContext
     /// The device that the backend runs.
     public let device: Device
+    /// cuBLASLt, where it is.
+    let library: ProductLibrary
 
     init(_ context: CUDAContext) {
         self.context = context
         device = .make(.cuda, index: context.index)
+        library = ProductLibrary(context.driver.findProducts)
     }
 
     // MARK: Helpers of the primitives

@@ -215,8 +215,9 @@ final class CUDAContext: @unchecked Sendable {
 
     /// Starts a kernel. Arguments lie in memory as the kernel declares them: addresses as `UInt64`, numbers as `Int`, `UInt64` or `Double`,
     /// structures of `kernel_arguments.h`.
+    /// `shared` bytes of memory go to each block, beside what the kernel declares.
     func launch<each A: BitwiseCopyable>(
-        _ kernel: KernelName, grid: (Int, Int), block: (Int, Int), _ arguments: repeat each A
+        _ kernel: KernelName, grid: (Int, Int), block: (Int, Int), shared: Int = 0, _ arguments: repeat each A
     ) {
         if grid.0 == 0 || grid.1 == 0 || ErrorScope.hasFailed { return }
         let function: tk_cu_function
@@ -225,6 +226,9 @@ final class CUDAContext: @unchecked Sendable {
             function = try self.function(kernel)
         } catch { return report(error, "cuda") }
         let recorder = recorder, stream = stream
+        if shared > 48 << 10 {  // has to be asked for
+            _ = driver.functions.set_function_attribute(function, Int32(TK_CU_FUNCTION_SHARED_BYTES), Int32(shared))
+        }
         // Arguments side by side on the stack, and where each is.
         var result = withUnsafeTemporaryAllocation(byteCount: 1536, alignment: 16) { bytes in
             withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer?.self, capacity: 24) { places in
@@ -240,12 +244,12 @@ final class CUDAContext: @unchecked Sendable {
                     offset = (offset + size + 15) & ~15
                 }
                 if let recorder {
-                    var launch = Recorder.Launch(kernel, function, grid: grid, block: block, shared: 0)
+                    var launch = Recorder.Launch(kernel, function, grid: grid, block: block, shared: shared)
                     for argument in repeat each arguments { launch.add(argument) }
                     if !recorder.records(launch) { return tk_cu_result(TK_CU_SUCCESS) }
                 }
                 return driver.functions.launch(
-                    function, UInt32(grid.0), UInt32(grid.1), 1, UInt32(block.0), UInt32(block.1), 1, 0, stream,
+                    function, UInt32(grid.0), UInt32(grid.1), 1, UInt32(block.0), UInt32(block.1), 1, UInt32(shared), stream,
                     places.baseAddress, nil)
             }
         }

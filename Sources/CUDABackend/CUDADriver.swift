@@ -7,11 +7,15 @@ final class CUDADriver: @unchecked Sendable {
     let cudaVersion: Int
     let deviceCount: Int
 
-    init(_ functions: tk_cuda_driver) throws(CUDAError) {
+    /// Looks for cuBLASLt.
+    let findProducts: () -> tk_cublaslt?
+
+    init(_ functions: tk_cuda_driver, products: @escaping () -> tk_cublaslt? = { nil }) throws(CUDAError) {
         var table = functions
         let status = tk_cuda_start(&table)
         if status.reason != TK_CUDA_READY { throw CUDAError(status) }
         self.functions = functions
+        findProducts = products
         cudaVersion = Int(status.cuda_version)
         deviceCount = Int(status.device_count)
     }
@@ -21,7 +25,13 @@ final class CUDADriver: @unchecked Sendable {
         var table = tk_cuda_driver()
         let status = tk_cuda_load(&table, library)
         if status.reason != TK_CUDA_READY { throw CUDAError(status) }
-        return try CUDADriver(table)
+        return try CUDADriver(
+            table,
+            products: {
+                let found = tk_cuda_find_library(TK_CUDA_CUBLASLT)
+                var blas = tk_cublaslt()
+                return found.handle != nil && tk_blas_load(&blas, found.handle) ? blas : nil
+            })
     }
 
     /// The driver's name and description of a result.

@@ -21,6 +21,7 @@ extension CUDABackend {
         ]
         for op in frequentUnary.union(rareUnary) { names.insert("unary.\(op)") }
         names.insert("unary.not")
+        for op in [UnaryKernel.relu, .geluErf, .geluTanh, .silu] { names.insert("activatedLinear.\(op)") }
         for op in frequentBinary.union(rareBinary) { names.insert("binary.\(op)") }
         for op in [BinaryKernel.and, .or, .xor, .gcd, .lcm, .leftShift, .rightShift] { names.insert("binary.\(op)") }
         for number in 0..<8 { names.insert("unaryGrad.\(UnaryGradKernel(rawValue: Int32(number))!)") }

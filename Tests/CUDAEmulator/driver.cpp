@@ -136,6 +136,19 @@ tk_cu_result launch(tk_cu_function handle, unsigned gx, unsigned gy, unsigned gz
     return emulated::give(stream_of(stream), std::move(node));
 }
 
+/// Takes what the real one takes, of 16-bit elements, three axes and boxes whose rows have 128 bytes.
+tk_cu_result encode_tensor_map(tk_cu_tensor_map to, int type, unsigned rank, void *base, const uint64_t *sizes, const uint64_t *steps,
+                               const unsigned *box, const unsigned *each, int interleave, int swizzle, int, int fill) {
+    bool good = type == TK_CU_TENSOR_MAP_16_BITS && rank == 3 && swizzle == TK_CU_TENSOR_MAP_SWIZZLE_128 && !interleave && !fill;
+    good = good && reinterpret_cast<uintptr_t>(base) % 16 == 0 && reinterpret_cast<uintptr_t>(to) % 64 == 0 && box[0] * 2 == 128;
+    for (int axis = 0; axis < 3; axis++) good = good && sizes[axis] > 0 && sizes[axis] <= 1ull << 32 && box[axis] > 0 && box[axis] <= 256 && each[axis] == 1;
+    for (int axis = 0; axis < 2; axis++) good = good && steps[axis] > 0 && steps[axis] % 16 == 0 && steps[axis] < 1ull << 40;
+    if (!good) return TK_CU_INVALID_VALUE;
+    tk_tensor_map map = {static_cast<const unsigned char *>(base), {sizes[0], sizes[1], sizes[2]}, {steps[0], steps[1]}, {box[0], box[1], box[2]}, 0, {}};
+    memcpy(static_cast<void *>(to), &map, sizeof map);
+    return in_context();
+}
+
 tk_cu_result device_attribute(int *value, int attribute, tk_cu_device) {
     switch (attribute) {
     case TK_CU_CAPABILITY_MAJOR: *value = options.capability / 10; break;
@@ -174,6 +187,7 @@ tk_cu_result emulated::run(const Node &node) {
         runner = faulty->second[node.function->name].run;
     const char *reason = nullptr;
     statistics.launches++;
+    emulated::set_dynamic_shared(node.shared);
     if (runner(node.grid, node.block, node.arguments->places.data(), &reason)) return TK_CU_SUCCESS;
     failure = node.function->name + ": " + reason;
     return TK_CU_LAUNCH_FAILED;
@@ -288,6 +302,7 @@ void tk_emulator_load(tk_cuda_driver *driver, tk_emulator_options wanted) {
     };
     driver->function_attribute = [](int *value, int, tk_cu_function) -> tk_cu_result { *value = 0; return in_context(); };
     driver->launch = launch;
+    driver->encode_tensor_map = encode_tensor_map;
     emulated::add_streams(driver);
 }
 

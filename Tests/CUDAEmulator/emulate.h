@@ -17,13 +17,14 @@
 #define TK_DEVICE_MEMBER inline
 #define TK_SHARED static thread_local
 #define TK_KERNEL(threads) static void
+#define TK_DENSE_KERNEL(threads, blocks) static void
 
 namespace emulated {
 
 struct Size { unsigned x = 1, y = 1, z = 1; };
 
 /// A copy to shared memory on its way; it arrives when its thread waits for it.
-struct Copy { void *to; const void *from; int bytes; };
+struct Copy { void *to; const void *from; int bytes, size; };
 
 /// A GPU thread.
 struct Fiber {
@@ -37,6 +38,9 @@ struct Fiber {
 };
 extern thread_local Fiber *current;
 extern thread_local Size block_place, block_size, grid_size;
+/// The memory that a launch gives each block; fresh ones hold NaNs.
+extern thread_local unsigned char *dynamic_shared;
+extern thread_local size_t dynamic_shared_bytes;
 
 /// Ends the launch with an error.
 [[noreturn]] void fail(const char *reason);
@@ -46,7 +50,16 @@ unsigned long long shuffle(unsigned long long value, int lane);
 /// The same with the values of all 32.
 void shuffle_all(unsigned long long value, unsigned long long (&out)[32]);
 inline int lane() { return (int)(current->number % 32); }
+/// What a warp (32 threads) or a group of four (128) does together: when all are here with their arguments, the last one runs `body`
+/// on them, in the order of their numbers. Threads that meet in different instructions end the launch.
+void collective(int threads, const char *instruction, void *argument, void (*body)(void **arguments));
+/// Says that something happened, so that threads which wait go on waiting.
+void progress();
+/// Lets the other threads take their turns.
+void yield();
 
+/// Gives the blocks of the next launches so much memory of their own.
+void set_dynamic_shared(size_t bytes);
 /// Runs every block; false, and a reason, if a thread failed.
 bool launch(Size grid, Size block, void (*body)(void *), void *context, const char **reason);
 void set_order(int order, unsigned seed);
@@ -130,57 +143,15 @@ TK_DEVICE double tk_sum(double a, double b) { return a + b; }
 template <class T> TK_DEVICE T tk_shuffle_xor(T value, int mask) { return emulated::shuffled(value, emulated::lane() ^ mask); }
 template <class T> TK_DEVICE T tk_shuffle(T value, int lane) { return emulated::shuffled(value, lane); }
 
-TK_DEVICE void tk_copy_async(void *to, const void *from, int bytes) {
-    if (((uintptr_t)to | (uintptr_t)from) % 16 != 0) emulated::fail("a copy to shared memory from or to an address that is no multiple of 16");
-    emulated::current->open.push_back({to, from, bytes});
-}
-TK_DEVICE void tk_copy_commit() {
-    emulated::current->groups.push_back(std::move(emulated::current->open));
-    emulated::current->open.clear();
-}
-template <int N> TK_DEVICE void tk_copy_wait() {
-    auto &groups = emulated::current->groups;
-    while (groups.size() > (size_t)N) {
-        for (const auto &copy : groups.front()) {
-            memset(copy.to, 0, 16);
-            memcpy(copy.to, copy.from, (size_t)copy.bytes);
-        }
-        groups.erase(groups.begin());
-    }
-}
-TK_DEVICE void tk_load_matrices(unsigned (&out)[4], const void *row, bool turned) {
-    if ((uintptr_t)row % 16 != 0) emulated::fail("a row of a matrix at an address that is no multiple of 16");
-    unsigned long long rows[32];
-    emulated::shuffle_all((unsigned long long)(uintptr_t)row, rows);
-    int lane = emulated::lane(), g = lane / 4, t = lane % 4 * 2;
-    for (int k = 0; k < 4; k++) {
-        unsigned short pair[2];
-        for (int e = 0; e < 2; e++) {
-            const unsigned short *from = (const unsigned short *)(uintptr_t)rows[8 * k + (turned ? t + e : g)];
-            pair[e] = from[turned ? g : t + e];
-        }
-        out[k] = pair[0] | (unsigned)pair[1] << 16;
-    }
-    emulated::shuffle_all(0, rows);   // nobody writes before all have read
-}
-TK_DEVICE void tk_multiply_add_bf16(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-    struct Operands { const unsigned *a; unsigned b[2]; } mine = {a, {b0, b1}};
-    unsigned long long all[32];
-    emulated::shuffle_all((unsigned long long)(uintptr_t)&mine, all);
-    auto of = [&](int lane) -> const Operands & { return *(const Operands *)(uintptr_t)all[lane]; };
-    auto half = [](unsigned pair, int e) { return tk_bits_float(e ? pair & 0xffff0000u : pair << 16); };
-    int lane = emulated::lane(), g = lane / 4, t = lane % 4 * 2;
-    for (int e = 0; e < 4; e++) {
-        int column = t + e % 2;
-        for (int k = 0; k < 16; k++) {
-            float x = half(of(g * 4 + k % 8 / 2).a[e / 2 + k / 8 * 2], k % 2), y = half(of(column * 4 + k % 8 / 2).b[k / 8], k % 2);
-            sum[e] += x * y;
-        }
-    }
-    emulated::shuffle_all(0, all);   // operands stay until all have read them
-}
 TK_DEVICE void tk_atomic_min(unsigned long long *to, unsigned long long value) { if (value < *to) *to = value; }
 
 struct alignas(16) tk_16bytes { unsigned long long low, high; };
+
+#define TK_DYNAMIC_SHARED(name) unsigned char *name = emulated::dynamic_shared
+TK_DEVICE void tk_warp_barrier() { emulated::collective(32, "a barrier of a warp", nullptr, [](void **) {}); }
+TK_DEVICE float tk_exp2(float x) { return exp2f(x); }
+
+#include "emulate_tensor.h"
+#include "emulate_hopper.h"
 
 #endif

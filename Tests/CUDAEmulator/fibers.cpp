@@ -81,6 +81,9 @@ namespace emulated {
 
 thread_local Fiber *current;
 thread_local Size block_place, block_size, grid_size;
+thread_local unsigned char *dynamic_shared;
+thread_local size_t dynamic_shared_bytes;
+thread_local std::vector<Box> boxes;
 
 namespace {
 
@@ -89,11 +92,14 @@ int order = 0;
 unsigned order_seed = 1;
 
 struct Warp { unsigned arrived = 0, round = 0, left = 0; unsigned long long values[32]; };
+struct Meeting { unsigned arrived = 0, round = 0; const char *instruction = nullptr; void *arguments[128]; };
 
 struct Block {
     std::vector<Fiber> fibers;
     std::vector<unsigned> turns;      // the order in which they run
     std::vector<Warp> warps;
+    std::vector<Meeting> meetings, large_meetings;   // of warps, and of groups of four warps
+    std::vector<unsigned char> shared;
     std::vector<char *> stacks;
     unsigned turn = 0, alive = 0, waiting = 0, round = 0;
     unsigned long long idle = 0;      // turns in which nothing happened
@@ -128,12 +134,6 @@ Fiber *next() {
         if (!fiber->done) return fiber;
     }
     return nullptr;
-}
-
-void yield() {
-    if (++block->idle > 16 * block->fibers.size() + 256) fail("a barrier or a shuffle that not every thread reaches");
-    Fiber *me = current, *other = next();
-    if (other != me) switch_to(me, other);
 }
 
 void entry() {
@@ -179,6 +179,31 @@ void fail(const char *reason) {
     abort();
 }
 
+void yield() {
+    if (++block->idle > 16 * block->fibers.size() + 256) fail("a barrier or a shuffle that not every thread reaches");
+    Fiber *me = current, *other = next();
+    if (other != me) switch_to(me, other);
+}
+
+void progress() { block->idle = 0; }
+
+void collective(int threads, const char *instruction, void *argument, void (*body)(void **)) {
+    unsigned group = current->number / (unsigned)threads, place = current->number % (unsigned)threads;
+    if (block->fibers.size() < (group + 1) * (size_t)threads) fail("an instruction of a warp that has too few threads");
+    Meeting &meeting = (threads == 32 ? block->meetings : block->large_meetings)[group];
+    if (meeting.arrived == 0) meeting.instruction = instruction;
+    else if (strcmp(meeting.instruction, instruction) != 0) fail("threads of a warp that meet in different instructions");
+    meeting.arguments[place] = argument;
+    unsigned round = meeting.round;
+    if (++meeting.arrived == (unsigned)threads) {
+        meeting.arrived = 0;
+        body(meeting.arguments);
+        meeting.round++;
+        block->idle = 0;
+    } else while (meeting.round == round) yield();
+    block->idle = 0;
+}
+
 void barrier() {
     unsigned round = block->round;
     if (++block->waiting == block->alive) { block->waiting = 0; block->round++; block->idle = 0; return; }
@@ -206,6 +231,8 @@ unsigned long long shuffle(unsigned long long value, int from) {
     return values[(unsigned)from % 32];
 }
 
+void set_dynamic_shared(size_t bytes) { dynamic_shared_bytes = bytes; }
+
 void set_order(int new_order, unsigned seed) { order = new_order; order_seed = seed; }
 
 bool launch(Size grid, Size size, void (*body)(void *), void *context, const char **reason) {
@@ -224,10 +251,15 @@ bool launch(Size grid, Size size, void (*body)(void *), void *context, const cha
     }
     block->fibers.resize(n);
     block->turns.resize(n);
+    block->shared.resize(dynamic_shared_bytes + 1024);
+    dynamic_shared = block->shared.data() + (1024 - (uintptr_t)block->shared.data() % 1024) % 1024;
     for (block_place.z = 0; block_place.z < grid.z; block_place.z++)
         for (block_place.y = 0; block_place.y < grid.y; block_place.y++)
             for (block_place.x = 0; block_place.x < grid.x; block_place.x++) {
                 block->warps.assign((n + 31) / 32, Warp{});
+                block->meetings.assign((n + 31) / 32, Meeting{});
+                block->large_meetings.assign((n + 127) / 128, Meeting{});
+                memset(dynamic_shared, 0xff, dynamic_shared_bytes);
                 block->alive = n;
                 block->waiting = block->turn = 0;
                 block->idle = 0;
@@ -243,6 +275,8 @@ bool launch(Size grid, Size size, void (*body)(void *), void *context, const cha
                     }
                 }
                 switch_to(nullptr, &block->fibers[block->turns[0]]);
+                if (!block->failure && !boxes.empty()) block->failure = "a box that nobody waited for";
+                boxes.clear();
                 if (block->failure) { current = nullptr; *reason = block->failure; return false; }
             }
     current = nullptr;

@@ -8,6 +8,7 @@
 
 // What kernels share; the kernels themselves are in namespaces, as there are several of each.
 #include "../../Sources/CCUDA/kernels/arguments.cuh"
+#include "../../Sources/CCUDA/kernels/epilogue.cuh"
 #include "../../Sources/CCUDA/kernels/groups.cuh"
 #include "../../Sources/CCUDA/kernels/philox.cuh"
 #include "../../Sources/CCUDA/kernels/vectors.cuh"
@@ -17,14 +18,19 @@
                                       [](void **a) { return emulated::keep(name, a); }}
 #define TK_EXPORT(name) static emulated::Registration register_##name("", #name, RUNNER(name));
 namespace sound {
+#include "../../Sources/CCUDA/kernels/tensor_product.cuh"
 #include "../../Sources/CCUDA/kernels/attention.cu"
+#include "../../Sources/CCUDA/kernels/attention_tensor.cu"
 #include "../../Sources/CCUDA/kernels/binary.cu"
 #include "../../Sources/CCUDA/kernels/casts.cu"
 #include "../../Sources/CCUDA/kernels/choice.cu"
 #include "../../Sources/CCUDA/kernels/channel_norm.cu"
 #include "../../Sources/CCUDA/kernels/products.cuh"
 #include "../../Sources/CCUDA/kernels/convolution.cu"
+#include "../../Sources/CCUDA/kernels/convolution_tensor.cu"
 #include "../../Sources/CCUDA/kernels/gemm.cu"
+#include "../../Sources/CCUDA/kernels/gemm_float.cu"
+#include "../../Sources/CCUDA/kernels/gemm_hopper.cu"
 #include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
 #include "../../Sources/CCUDA/kernels/indexing.cu"
 #include "../../Sources/CCUDA/kernels/memory.cu"
@@ -50,9 +56,30 @@ namespace missing_barrier {
 #include "../../Sources/CCUDA/kernels/memory.cu"
 #include "../../Sources/CCUDA/kernels/reduce.cu"
 #include "../../Sources/CCUDA/kernels/gemm.cu"
+#include "../../Sources/CCUDA/kernels/gemm_float.cu"
+#undef TK_TENSOR_PRODUCT_CUH
+#include "../../Sources/CCUDA/kernels/tensor_product.cuh"
 #include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
+#include "../../Sources/CCUDA/kernels/attention_tensor.cu"
 }
 #undef __syncthreads
+#undef TK_EXPORT
+
+// Copies in the background that nobody waits for.
+#define TK_EXPORT(name) static emulated::Registration register_##name("missing wait", #name, RUNNER(name));
+namespace missing_wait {
+template <int N> TK_DEVICE void no_wait() {}
+TK_DEVICE void no_barrier_wait(tk_barrier *, int) {}
+#define tk_copy_wait no_wait
+#define tk_barrier_wait no_barrier_wait
+#undef TK_TENSOR_PRODUCT_CUH
+#include "../../Sources/CCUDA/kernels/tensor_product.cuh"
+#include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
+#include "../../Sources/CCUDA/kernels/attention_tensor.cu"
+#include "../../Sources/CCUDA/kernels/gemm_hopper.cu"
+#undef tk_barrier_wait
+#undef tk_copy_wait
+}
 #undef TK_EXPORT
 
 // The strides of the operands exchanged, and a row of a matrix that is one element longer than it is.
@@ -70,6 +97,9 @@ template <int K> TK_DEVICE void exchanged_locate(const tk_cuda_walk &walk, long 
 #include "../../Sources/CCUDA/kernels/products.cuh"
 #include "../../Sources/CCUDA/kernels/binary.cu"
 #include "../../Sources/CCUDA/kernels/gemm.cu"
+#undef TK_TENSOR_PRODUCT_CUH
+#include "../../Sources/CCUDA/kernels/tensor_product.cuh"
+#include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
 #undef ldb
 #undef tk_locate
 }

@@ -3,9 +3,11 @@
 #ifndef TAPESTRY_CCUDA_H
 #define TAPESTRY_CCUDA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cublaslt.h"
 #include "kernel_arguments.h"
 
 #ifndef __cplusplus
@@ -36,6 +38,7 @@ typedef struct {
     void **arguments, **extra, *kernel;
     tk_cu_context context;
 } tk_cu_kernel_node;
+typedef struct CUtensorMap_st *tk_cu_tensor_map;   // 128 bytes at a multiple of 64
 
 // ---- the driver's numbers that are used: X(name here, name in cuda.h, value) ----
 #define TK_CUDA_CONSTANTS(X)                                                     \
@@ -66,7 +69,10 @@ typedef struct {
     X(TK_CU_STREAM_NON_BLOCKING, CU_STREAM_NON_BLOCKING, 1)                      \
     X(TK_CU_EVENT_NO_TIMING, CU_EVENT_DISABLE_TIMING, 2)                         \
     X(TK_CU_CAPTURE_RELAXED, CU_STREAM_CAPTURE_MODE_RELAXED, 2)                  \
-    X(TK_CU_CAPTURE_ACTIVE, CU_STREAM_CAPTURE_STATUS_ACTIVE, 1)
+    X(TK_CU_CAPTURE_ACTIVE, CU_STREAM_CAPTURE_STATUS_ACTIVE, 1)                  \
+    X(TK_CU_TENSOR_MAP_16_BITS, CU_TENSOR_MAP_DATA_TYPE_UINT16, 1)               \
+    X(TK_CU_TENSOR_MAP_SWIZZLE_128, CU_TENSOR_MAP_SWIZZLE_128B, 3)               \
+    X(TK_CU_TENSOR_MAP_L2_256, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, 3)
 #define X(name, theirs, value) name = value,
 enum { TK_CUDA_CONSTANTS(X) };
 #undef X
@@ -111,6 +117,9 @@ enum { TK_CUDA_CONSTANTS(X) };
     X(query_event, cuEventQuery, 1, (tk_cu_event))                                                                    \
     X(synchronize_event, cuEventSynchronize, 1, (tk_cu_event))                                                        \
     X(elapsed, cuEventElapsedTime, 1, (float *, tk_cu_event, tk_cu_event))                                            \
+    X(encode_tensor_map, cuTensorMapEncodeTiled, 0, (tk_cu_tensor_map, int, unsigned, void *, const uint64_t *,       \
+                                                     const uint64_t *, const unsigned *, const unsigned *, int, int,  \
+                                                     int, int))                                                       \
     X(begin_capture, cuStreamBeginCapture_v2, 0, (tk_cu_stream, int))                                                 \
     X(end_capture, cuStreamEndCapture, 0, (tk_cu_stream, tk_cu_graph *))                                              \
     X(capture_info, cuStreamGetCaptureInfo_v2, 0, (tk_cu_stream, int *, uint64_t *, tk_cu_graph *,                    \
@@ -162,6 +171,14 @@ typedef struct {
 /// Looks where the variable TAPESTRY_CUBLASLT or TAPESTRY_NCCL says (and then nowhere else), for the usual names, in the usual
 /// folders, and in the packages of a Python environment (VIRTUAL_ENV, CONDA_PREFIX).
 tk_cuda_library_status tk_cuda_find_library(tk_cuda_library library);
+
+// ---- what the user allows ----
+/// Whether products of float32 may round their factors to TF32.
+bool tk_cuda_allows_tf32(void);
+void tk_cuda_set_tf32(bool allowed);
+/// Whether products may be cuBLASLt's.
+bool tk_cuda_allows_cublaslt(void);
+void tk_cuda_set_cublaslt(bool allowed);
 
 // ---- kernels: PTX, made by Scripts/build-kernels ----
 typedef struct {

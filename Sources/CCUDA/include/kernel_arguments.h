@@ -12,10 +12,11 @@ typedef struct {
     long long rank;
 } tk_cuda_walk;
 
-/// op(a) · op(b) for every matrix of a batch; lda … are row lengths in memory.
+/// f(op(a) · op(b) + bias) for every matrix of a batch; lda … are row lengths in memory. k is cut into `splits` parts, which several blocks sum. The
+/// types of the result and the bias are codes of DType, the activation is a UnaryKernel or -1.
 typedef struct {
     long long m, n, k, lda, ldb, ldc, stride_a, stride_b, stride_c, batch;
-    long long transpose_a, transpose_b, accumulate;
+    long long transpose_a, transpose_b, accumulate, splits, type, bias_type, activation;
 } tk_cuda_gemm;
 
 /// As ConvolutionPlan.

@@ -97,15 +97,19 @@ template <class T> struct images {
     T *out;
     const T *bias;
     long long first, channels, size;
-    TK_DEVICE_MEMBER void operator()(long long c, long long j, T value) const {
-        if (bias) value += bias[first + c];
-        out[(j / size * channels + first + c) * size + j % size] = value;
+    TK_DEVICE_MEMBER void operator()(long long c, long long j, const T (&value)[4], int count) const {
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+            if (e < count) out[((j + e) / size * channels + first + c) * size + (j + e) % size] = bias ? value[e] + bias[first + c] : value[e];
     }
 };
 template <class T> struct weight_slopes {
     T *out;
     const tk_cuda_convolution &p;
-    TK_DEVICE_MEMBER void operator()(long long o, long long k, T value) const { out[(blockIdx.y * p.outputs + o) * p.inputs * taps(p) + k] = value; }
+    TK_DEVICE_MEMBER void operator()(long long o, long long k, const T (&value)[4], int count) const {
+#pragma unroll
+        for (int e = 0; e < 4; e++) if (e < count) out[(blockIdx.y * p.outputs + o) * p.inputs * taps(p) + k + e] = value[e];
+    }
 };
 
 #define CONVOLUTION(T, S)                                                                                                         \
@@ -113,21 +117,21 @@ template <class T> struct weight_slopes {
         weights<T> left = {w, p};                                                                                                 \
         columns<T> right = {x, p};                                                                                                \
         images<T> result = {out, bias, (long long)blockIdx.y * p.outputs, output_channels(p), volume(p.output)};                  \
-        tk_multiply<T>(p.outputs, p.batch * volume(p.output), p.inputs * taps(p), left, right, result);                           \
+        tk_multiply<T>(p.outputs, p.batch * volume(p.output), 0, p.inputs * taps(p), left, right, result);                           \
     }                                                                                                                             \
     TK_EXPORT(tk_convolution_##S)                                                                                                 \
     TK_KERNEL(256) tk_convolution_grad_input_##S(const T *g, const T *w, T *out, tk_cuda_convolution p) {                          \
         turned_weights<T> left = {w, p};                                                                                          \
         spread_slopes<T> right = {g, p};                                                                                              \
         images<T> result = {out, 0, (long long)blockIdx.y * p.inputs, input_channels(p), volume(p.input)};                        \
-        tk_multiply<T>(p.inputs, p.batch * volume(p.input), p.outputs * taps(p), left, right, result);                            \
+        tk_multiply<T>(p.inputs, p.batch * volume(p.input), 0, p.outputs * taps(p), left, right, result);                            \
     }                                                                                                                             \
     TK_EXPORT(tk_convolution_grad_input_##S)                                                                                      \
     TK_KERNEL(256) tk_convolution_grad_weight_##S(const T *x, const T *g, T *out, tk_cuda_convolution p) {                         \
         slopes<T> left = {g, p};                                                                                                  \
         turned_columns<T> right = {{x, p}};                                                                                       \
         weight_slopes<T> result = {out, p};                                                                                       \
-        tk_multiply<T>(p.outputs, p.inputs * taps(p), p.batch * volume(p.output), left, right, result);                           \
+        tk_multiply<T>(p.outputs, p.inputs * taps(p), 0, p.batch * volume(p.output), left, right, result);                           \
     }                                                                                                                             \
     TK_EXPORT(tk_convolution_grad_weight_##S)                                                                                     \
     TK_KERNEL(256) tk_unfold_##S(const T *x, T *out, tk_cuda_convolution p) {                                                      \

@@ -8,8 +8,9 @@
 #define TK_DEVICE static __device__ __forceinline__
 #define TK_DEVICE_MEMBER __device__ __forceinline__
 #define TK_SHARED __shared__
-/// An entry point for blocks of up to `threads` threads.
+/// An entry point for blocks of up to `threads` threads; DENSE: of which `blocks` shall fit on a multiprocessor.
 #define TK_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
+#define TK_DENSE_KERNEL(threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks)
 /// Names an entry point to the emulator.
 #define TK_EXPORT(name)
 
@@ -43,35 +44,18 @@ TK_DEVICE void tk_atomic_min(unsigned long long *to, unsigned long long value) {
 
 struct alignas(16) tk_16bytes { unsigned long long low, high; };
 
-#if __CUDA_ARCH__ >= 800
-
-TK_DEVICE unsigned tk_shared_address(const void *x) { return (unsigned)__cvta_generic_to_shared(x); }
-/// Copies `bytes` (at most 16) to 16 bytes of shared memory and zeros the rest, in the background; both addresses are multiples of 16.
-TK_DEVICE void tk_copy_async(void *to, const void *from, int bytes) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(tk_shared_address(to)), "l"(from), "r"(bytes) : "memory");
-}
-/// Ends a group of copies; all but the last N groups of this thread have arrived after the wait.
-TK_DEVICE void tk_copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int N> TK_DEVICE void tk_copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
-/// Four matrices of 8 × 8 elements of 16 bits, whose rows begin at the addresses of lanes 0 … 7, 8 … 15 and so on. A lane gets of each the
-/// elements 2 (lane % 4) and the next of row lane / 4; turned, of column lane / 4.
-TK_DEVICE void tk_load_matrices(unsigned (&out)[4], const void *row, bool turned) {
-    if (turned)
-        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                     : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3]) : "r"(tk_shared_address(row)) : "memory");
-    else
-        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                     : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3]) : "r"(tk_shared_address(row)) : "memory");
-}
-/// sum [16, 8] += a [16, 16] · b [16, 8] in bfloat16. With g = lane / 4 and t = 2 (lane % 4): a has rows g and g + 8 at columns t and t + 1,
-/// then the same rows at t + 8 and t + 9; b rows t, t + 1, then t + 8, t + 9 of column g; sum rows g, then g + 8 at columns t and t + 1.
-TK_DEVICE void tk_multiply_add_bf16(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                 : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+/// Memory that the launch gives a block, from a multiple of 1024 bytes on.
+#define TK_DYNAMIC_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
+/// Waits for the other lanes of the warp, and sees what they have written.
+TK_DEVICE void tk_warp_barrier() { __syncwarp(); }
+TK_DEVICE float tk_exp2(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
 }
 
-#endif
+#include "tensor_ptx.cuh"
+#include "hopper_ptx.cuh"
 
 #endif
 

@@ -1,5 +1,5 @@
 // Matrix products of every type the CPU multiplies.
-#include "arguments.cuh"
+#include "epilogue.cuh"
 #include "products.cuh"
 
 template <class T> struct left_matrix {
@@ -16,36 +16,43 @@ template <class T> struct right_matrix {
     TK_DEVICE_MEMBER bool dense_in_k() const { return transposed; }
     TK_DEVICE_MEMBER tk_wide<T> operator()(long long k, long long j) const { return tk_widen(x[transposed ? j * row_length + k : k * row_length + j]); }
 };
-template <class F, class R, class B> struct result_matrix {
-    R *x;
-    const B *bias;
-    long long row_length;
-    bool accumulates;
-    TK_DEVICE_MEMBER void operator()(long long i, long long j, F value) const {
-        R *to = x + i * row_length + j;
-        if (bias) value += (F)tk_widen(bias[j]);
-        if (accumulates) value += (F)tk_widen(*to);
-        *to = tk_narrow<R>((tk_wide<R>)value);
-    }
-};
 
-template <class T, class R, class B> TK_DEVICE void gemm(const T *a, const T *b, R *c, const B *bias, const tk_cuda_gemm &p) {
-    for (long long batch = blockIdx.y; batch < p.batch; batch += gridDim.y) {
+template <class T> TK_DEVICE void gemm(const T *a, const T *b, void *c, const void *bias, void *product, tk_wide<T> *partial, const tk_cuda_gemm &p) {
+    typedef tk_wide<T> F;
+    for (long long item = blockIdx.y; item < p.batch * p.splits; item += gridDim.y) {
+        long long batch = item / p.splits, split = item % p.splits;
         left_matrix<T> left = {a + batch * p.stride_a, p.lda, p.transpose_a != 0};
         right_matrix<T> right = {b + batch * p.stride_b, p.ldb, p.transpose_b != 0};
-        result_matrix<tk_wide<T>, R, B> result = {c + batch * p.stride_c, bias, p.ldc, p.accumulate != 0};
-        tk_multiply<tk_wide<T>>(p.m, p.n, p.k, left, right, result);
+        gemm_result<F> result = partial ? gemm_result<F>(partial, p, split * p.batch + batch) : gemm_result<F>(c, bias, product, p, batch);
+        tk_multiply<F>(p.m, p.n, p.k * split / p.splits, p.k * (split + 1) / p.splits, left, right, result);
     }
 }
 
-#define GEMM(T, R, B, NAME)                                                                                              \
-    TK_KERNEL(256) tk_gemm_##NAME(const T *a, const T *b, R *c, const B *bias, tk_cuda_gemm p) { gemm(a, b, c, bias, p); } \
+#define GEMM(T, NAME)                                                                                                                       \
+    TK_KERNEL(256) tk_gemm_##NAME(const T *a, const T *b, void *c, const void *bias, void *product, tk_wide<T> *partial, tk_cuda_gemm p) {   \
+        gemm(a, b, c, bias, product, partial, p);                                                                                           \
+    }                                                                                                                                       \
     TK_EXPORT(tk_gemm_##NAME)
-GEMM(float, float, float, f32)
-GEMM(double, double, double, f64)
-GEMM(long long, long long, long long, i64)
-GEMM(tk_bfloat, tk_bfloat, tk_bfloat, bf16)
-GEMM(tk_bfloat, tk_bfloat, float, bf16_bf16_f32)   // the result, then the bias
-GEMM(tk_bfloat, float, tk_bfloat, bf16_f32_bf16)
-GEMM(tk_bfloat, float, float, bf16_f32_f32)
+GEMM(float, f32)
+GEMM(double, f64)
+GEMM(long long, i64)
+GEMM(tk_bfloat, bf16)
+GEMM(tk_half, f16)
 #undef GEMM
+
+/// Adds the parts of float32 sums, in their order, and finishes the product.
+TK_KERNEL(256) tk_gemm_join(const float *partial, void *c, const void *bias, void *product, tk_cuda_gemm p) {
+    long long across = (p.n + 3) / 4;
+    for (long long e = tk_first(); e < p.batch * p.m * across; e += tk_step()) {
+        long long j = e % across * 4, i = e / across % p.m, batch = e / (across * p.m);
+        int count = p.n - j < 4 ? (int)(p.n - j) : 4;
+        float sum[4] = {0, 0, 0, 0}, part[4];
+        for (long long split = 0; split < p.splits; split++) {
+            tk_load(partial + ((split * p.batch + batch) * p.m + i) * p.n + j, count, p.n % 4 == 0, part);
+#pragma unroll
+            for (int k = 0; k < 4; k++) sum[k] += part[k];
+        }
+        gemm_result<float>(c, bias, product, p, batch)(i, j, sum, count);
+    }
+}
+TK_EXPORT(tk_gemm_join)

@@ -6,10 +6,10 @@
 
 enum { PRODUCT_TILE = 64, PRODUCT_DEPTH = 16 };
 
-/// store(i, j, Σ_k left(i, k) · right(k, j)). Operands say which of their indices is dense in memory, and get only indices inside. The tiles
-/// are numbered by blockIdx.x, row by row.
+/// store(i, j, sums, count) of Σ_k left(i, k) · right(k, j), begin ≤ k < depth, for up to four elements of a row, which it may change. Operands say
+/// which of their indices is dense in memory, and get only indices inside. The tiles are numbered by blockIdx.x, row by row.
 template <class F, class Left, class Right, class Store>
-TK_DEVICE void tk_multiply(long long m, long long n, long long depth, const Left &left, const Right &right, const Store &store) {
+TK_DEVICE void tk_multiply(long long m, long long n, long long begin, long long depth, const Left &left, const Right &right, const Store &store) {
     TK_SHARED F u[PRODUCT_DEPTH][PRODUCT_TILE + 4];
     TK_SHARED F v[PRODUCT_DEPTH][PRODUCT_TILE + 4];
     long long across = (n + PRODUCT_TILE - 1) / PRODUCT_TILE;
@@ -20,7 +20,7 @@ TK_DEVICE void tk_multiply(long long m, long long n, long long depth, const Left
     for (int i = 0; i < 4; i++)
 #pragma unroll
         for (int j = 0; j < 4; j++) sum[i][j] = (F)0;
-    for (long long k0 = 0; k0 < depth; k0 += PRODUCT_DEPTH) {
+    for (long long k0 = begin; k0 < depth; k0 += PRODUCT_DEPTH) {
 #pragma unroll
         for (int part = 0; part < 4; part++) {
             int e = part * 256 + t;
@@ -45,10 +45,10 @@ TK_DEVICE void tk_multiply(long long m, long long n, long long depth, const Left
         }
         __syncthreads();
     }
+    long long left_over = n - j0 - column;
 #pragma unroll
     for (int i = 0; i < 4; i++)
-#pragma unroll
-        for (int j = 0; j < 4; j++) if (i0 + row + i < m && j0 + column + j < n) store(i0 + row + i, j0 + column + j, sum[i][j]);
+        if (i0 + row + i < m && left_over > 0) store(i0 + row + i, j0 + column, sum[i], left_over < 4 ? (int)left_over : 4);
 }
 
 #endif

@@ -479,7 +479,7 @@ void tk_ctc_grad(int dtype, const tk_ctc_shape *s, const void *log_probs, const 
 // ---- linear algebra over LAPACK: linalg.c ----
 // `kind` is the element type: 0 float, 1 double, 2 complex of two floats, 3 complex of two doubles (s d c z). Matrices are dense and
 // COLUMN-major, one after the other for the batch; sizes fit an int. info[i]: 0, or LAPACK's for matrix i. The matrices of a batch are
-// shared out over the pool; work on one matrix is done by one thread.
+// shared out over the pool, and so is the work on one large real matrix and on many right-hand sides.
 /// A = P L U, in place; pivots [batch, min(m, n)] count from 1. pivot == false: no rows are exchanged.
 void tk_lu_factor(int kind, int64_t batch, int64_t m, int64_t n, void *a, int32_t *pivots, int32_t *info, bool pivot);
 /// b [n, columns] becomes A^-1 b, or A^-H b, given the factors.

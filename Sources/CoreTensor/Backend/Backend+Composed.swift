@@ -1,6 +1,9 @@
 // Primitives made of others, for backends that have none of their own.
 
 extension Backend {
+    /// False: by way of float32.
+    public var multipliesHalfFloats: Bool { false }
+
     /// By ``sumOfSquares(_:)``.
     public func sumOfSquares(_ tensors: [RawTensor], to out: RawTensor) {
         let total = tensors.reduce(0) { $0 + sumOfSquares($1) }

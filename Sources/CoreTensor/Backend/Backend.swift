@@ -125,6 +125,9 @@ public protocol Backend: AnyObject, Sendable {
     /// to each row; it does not go with accumulation. The types are float32, float64, int64, or bfloat16, where `out` and `bias` may be
     /// float32.
     func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?)
+    /// Whether ``matmul(_:_:_:_:bias:)`` takes float16 as it takes bfloat16, and ``activatedLinear(_:_:bias:_:product:_:)`` and the
+    /// convolutions take 16-bit floats. False by default: they are computed in float32.
+    var multipliesHalfFloats: Bool { get }
     /// `out = f(x · weightᵀ + bias)` for a ReLU, GELU or SiLU: dense floats of one type, `x [rows, inputs]` in any shape with as many
     /// elements, `weight [outputs, inputs]`, `bias [outputs]`; `product`, if wanted, gets what f is applied to. The default makes the product,
     /// then goes over it.

@@ -212,6 +212,8 @@ final class ProfilingBackend: Backend {
         }
     }
 
+    var multipliesHalfFloats: Bool { timed.multipliesHalfFloats }
+
     func activatedLinear(
         _ x: RawTensor, _ weight: RawTensor, bias: RawTensor?, _ activation: UnaryKernel, product: RawTensor?, _ out: RawTensor
     ) {

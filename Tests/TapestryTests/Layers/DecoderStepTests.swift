@@ -45,7 +45,7 @@ import Testing
         )
     }
 
-    @Test(arguments: [(30, 5, 1, 0), (64, 2, 3, 7), (768, 12, 1, 30), (8, 1, 2, 1)])
+    @Test(arguments: [(30, 5, 1, 0), (64, 2, 3, 7), (768, 12, 1, 30), (8, 1, 2, 1), (48, 3, 5, 2), (40, 2, 17, 0)])
     func sizes(_ size: (Int, Int, Int, Int)) {
         let (width, heads, batch, prompt) = size
         for dtype in [DType.float32, .bfloat16, .float64, .float16] {

@@ -26,7 +26,8 @@ private func withOperands(
                 imaginary: part(x.real, weight.imaginary, bias?.imaginary) + part(x.imaginary, weight.real, nil))
         }
     }
-    let type: DType = x.dtype == .float64 ? .float64 : x.dtype.isFloatingPoint ? .float32 : .int64
+    let isOwn = x.dtype == .float64 || (x.dtype.byteCount == 2 && x.physical.backend.multipliesHalfFloats)
+    let type: DType = !x.dtype.isFloatingPoint ? .int64 : isOwn ? x.dtype : .float32
     let batched = x.rank == rank + 1 ? x.unsqueezed(0) : x
     let y = body(batched.to(type), weight.to(type), bias?.to(type)).to(x.dtype)
     return x.rank == rank + 1 ? y.squeezed(0) : y
@@ -85,7 +86,7 @@ private func convolve(
 /// Convolution (cross-correlation) over one axis.
 ///
 /// `x [batch, inputs, length]` (or `[inputs, length]`), `weight [outputs, inputs / groups, kernel]`, `bias [outputs]` gives
-/// `[batch, outputs, (length + 2 padding - dilation (kernel - 1) - 1) / stride + 1]`. float16 and bfloat16 are computed in float32,
+/// `[batch, outputs, (length + 2 padding - dilation (kernel - 1) - 1) / stride + 1]`. float16 and bfloat16 are summed in float32,
 /// integers in int64, wrapping. Traps on shapes that do not fit and on a kernel larger than the padded input.
 public func conv1d(
     _ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil, stride: SpatialSizes = 1, padding: ConvolutionPadding = 0,

@@ -36,11 +36,12 @@ public func linear(_ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil, activat
     // Other types and shapes, and what does not fit, are the plain function's.
     guard weight.rank == 2, x.rank > 0, x.shape.last! == weight.shape[1], bias == nil || bias!.shape == [weight.shape[0]],
         !isAutocastEnabled, weight.count > 0,
-        inputs.allSatisfy({ $0.dtype == .float32 && !$0.isBatched && $0.device == x.device })
+        inputs.allSatisfy({ $0.dtype == x.dtype && !$0.isBatched && $0.device == x.device }),
+        x.dtype == .float32 || ((x.dtype == .bfloat16 || x.dtype == .float16) && x.raw.backend.multipliesHalfFloats)
     else { return activation(linear(x, weight, bias)) }
-    let out = RawTensor(shape: x.shape.dropLast() + [weight.shape[0]], .float32, x.device)
+    let out = RawTensor(shape: x.shape.dropLast() + [weight.shape[0]], x.dtype, x.device)
     // A ReLU's gradient wants its output alone.
-    let product = isRecording(inputs) && activation != .relu ? RawTensor(out.layout, .float32, x.device) : nil
+    let product = isRecording(inputs) && activation != .relu ? RawTensor(out.layout, x.dtype, x.device) : nil
     out.backend.activatedLinear(
         x.raw.contiguous(), weight.raw.contiguous(), bias: bias?.raw.contiguous(), activation.kernel, product: product, out)
     let argument = record(product ?? out, x, weight, bias) {

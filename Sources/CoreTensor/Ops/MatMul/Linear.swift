@@ -72,12 +72,16 @@ public func linear(_ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil) -> Tens
         let product = matmul(x, weight.transposed())
         return bias.map { product + Autocast.lowered($0) } ?? product
     }
-    // A float32 weight of a region that computes in bfloat16: its gradient is summed, and arrives, in float32.
-    let isLowered = Autocast.dtype == .bfloat16 && weight.dtype == .float32 && (bias == nil || bias!.dtype == .float32)
+    // A float32 weight of a region that computes in 16 bits: its gradient is summed, and arrives, in float32.
+    let multipliesHalf = weight.raw.backend.multipliesHalfFloats
+    let isLowered =
+        (Autocast.dtype == .bfloat16 || (Autocast.dtype == .float16 && multipliesHalf)) && weight.dtype == .float32
+        && (bias == nil || bias!.dtype == .float32)
     let x = isLowered ? Autocast.lowered(x) : x
-    let type = isLowered ? .bfloat16 : weight.dtype
+    let type = isLowered ? Autocast.dtype! : weight.dtype
     guard x.dtype == type, bias == nil || bias!.dtype == weight.dtype,
-        type == .float32 || type == .float64 || type == .bfloat16, isLowered || Autocast.dtype == nil || type == .float64
+        type == .float32 || type == .float64 || type == .bfloat16 || (type == .float16 && multipliesHalf),
+        isLowered || Autocast.dtype == nil || type == .float64
     else {
         let product = matmul(x, weight.transposed())
         return bias.map { product + Autocast.lowered($0) } ?? product

@@ -155,6 +155,7 @@ public func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
     requireSameDevice("matmul", a.raw, b.raw)
     switch a.dtype {
     case .float32, .float64, .bfloat16, .int64: break
+    case .float16 where a.raw.backend.multipliesHalfFloats: break
     case .float16: return withoutAutocast { matmul(a.to(.float32), b.to(.float32)).to(a.dtype) }
     default: return matmul(a.to(.int64), b.to(.int64)).to(a.dtype)
     }

@@ -1,0 +1,78 @@
+import Tapestry
+import TestSupport
+import Testing
+
+/// Factorizations of matrices from 256 rows on, which are made of products, against what they mean.
+@Suite(.serialized) struct LargeMatrixTests {
+    private static let sizes = [[256, 256], [301, 301], [513, 257], [260, 700], [1000, 300]]
+
+    private func matrix(_ size: [Int], _ dtype: DType) -> Tensor {
+        Tensor(normal: size, generator: RandomGenerator(seed: UInt64(size[0]))).to(dtype)
+    }
+
+    /// The largest difference, relative to the largest element.
+    private func distance(_ a: Tensor, _ b: Tensor) -> Double {
+        (abs(a.to(.float64) - b.to(.float64)).max() / abs(b.to(.float64)).max()).item(Double.self)
+    }
+
+    @Test(arguments: sizes) func factors(_ size: [Int]) throws {
+        for (dtype, limit) in [(DType.float32, 2e-5), (.float64, 1e-13)] {
+            let a = matrix(size, dtype), (p, l, u) = LinearAlgebra.lu(a), (q, r) = LinearAlgebra.qr(a)
+            #expect(distance(p • l • u, a) < limit, "LU \(size) \(dtype)")
+            // Partial pivoting: no factor of a row exceeds 1.
+            #expect(abs(l).max().item(Double.self) <= 1)
+            #expect(distance(q • r, a) < limit, "QR \(size) \(dtype)")
+            #expect(distance(q.T • q, Tensor(eye: q.shape[1], dtype: dtype)) < limit, "Q \(size) \(dtype)")
+            #expect(abs(r.tril(diagonal: -1)).max().item(Double.self) == 0, "R \(size) \(dtype)")
+            let complete = LinearAlgebra.qr(a, mode: .complete).q
+            #expect(distance(complete • complete.T, Tensor(eye: size[0], dtype: dtype)) < limit, "all of Q \(size) \(dtype)")
+        }
+    }
+
+    @Test func solutions() throws {
+        for (dtype, limit) in [(DType.float32, 3e-3), (.float64, 1e-11)] {
+            let a = matrix([385, 385], dtype)
+            for columns in [1, 32, 64, 131] {
+                let x = matrix([385, columns], dtype), b = a • x
+                #expect(distance(try LinearAlgebra.solve(a, b), x) < limit, "\(columns) \(dtype)")
+                #expect(distance(try LinearAlgebra.solve(a.T, a.T • x), x) < limit, "transposed \(columns) \(dtype)")
+                #expect(distance(try LinearAlgebra.solve(a, x.T • a, left: false), x.T) < limit, "right \(columns) \(dtype)")
+                let spd = a • a.T + Tensor(eye: 385, dtype: dtype), c = try LinearAlgebra.cholesky(spd)
+                #expect(distance(LinearAlgebra.choleskySolve(c, spd • x), x) < 100 * limit, "Cholesky \(columns) \(dtype)")
+                let u = LinearAlgebra.qr(a).r
+                #expect(distance(LinearAlgebra.solveTriangular(u, u • x, upper: true), x) < 10 * limit, "\(columns) \(dtype)")
+                #expect(
+                    distance(LinearAlgebra.solveTriangular(u, x.T • u, upper: true, left: false), x.T) < 10 * limit,
+                    "right, triangular \(columns) \(dtype)")
+            }
+            #expect(distance(a • (try LinearAlgebra.inv(a)), Tensor(eye: 385, dtype: dtype)) < limit)
+        }
+    }
+
+    /// Singular matrices are named by the row of the pivot that is 0.
+    @Test func singular() {
+        let a = matrix([300, 300], .float64), rows = Tensor(arange: 300).unsqueezed(0)
+        let (_, _, info) = LinearAlgebra.luFactorWithInfo(which(rows .== 200, Tensor(zeros: [], dtype: .float64), a))
+        #expect(info.item(Int.self) == 201)
+        #expect(throws: LinearAlgebraError.self) {
+            try LinearAlgebra.inv(which(rows .== 200, Tensor(zeros: [], dtype: .float64), a))
+        }
+    }
+
+    /// One thread or two, alone or in a batch: the same bits.
+    @Test func determinism() throws {
+        let before = Configuration.threadCount
+        defer { Configuration.threadCount = before }
+        let a = matrix([2, 300, 300], .float32)
+        func results(_ a: Tensor) throws -> [Tensor] {
+            let (q, r) = LinearAlgebra.qr(a), (lu, pivots) = try LinearAlgebra.luFactor(a)
+            return [q, r, lu, pivots, try LinearAlgebra.inv(a)]
+        }
+        let alone = try results(a[0])
+        for threads in [1, 2, 3] {
+            Configuration.threadCount = threads
+            for (x, y) in zip(try results(a[0]), alone) { #expect(x.isEqual(to: y), "\(threads) threads") }
+            for (x, y) in zip(try results(a), alone) { #expect(x[0].isEqual(to: y), "in a batch, \(threads) threads") }
+        }
+    }
+}
