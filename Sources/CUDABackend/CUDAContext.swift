@@ -136,7 +136,7 @@ final class CUDAContext: @unchecked Sendable {
     }
 
     /// What records this thread's work on this device.
-    private var recorder: Recorder? {
+    var recorder: Recorder? {
         guard let recorder = Recorder.current, recorder.context === self else { return nil }
         return recorder
     }
@@ -214,8 +214,7 @@ final class CUDAContext: @unchecked Sendable {
     }
 
     /// Starts a kernel. Arguments lie in memory as the kernel declares them: addresses as `UInt64`, numbers as `Int`, `UInt64` or `Double`,
-    /// structures of `kernel_arguments.h`.
-    /// `shared` bytes of memory go to each block, beside what the kernel declares.
+    /// structures of `kernel_arguments.h`. `shared` bytes of memory go to each block, beside what the kernel declares.
     func launch<each A: BitwiseCopyable>(
         _ kernel: KernelName, grid: (Int, Int), block: (Int, Int), shared: Int = 0, _ arguments: repeat each A
     ) {
@@ -225,10 +224,10 @@ final class CUDAContext: @unchecked Sendable {
             enter()
             function = try self.function(kernel)
         } catch { return report(error, "cuda") }
-        let recorder = recorder, stream = stream
         if shared > 48 << 10 {  // has to be asked for
             _ = driver.functions.set_function_attribute(function, Int32(TK_CU_FUNCTION_SHARED_BYTES), Int32(shared))
         }
+        let recorder = recorder, stream = stream
         // Arguments side by side on the stack, and where each is.
         var result = withUnsafeTemporaryAllocation(byteCount: 1536, alignment: 16) { bytes in
             withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer?.self, capacity: 24) { places in

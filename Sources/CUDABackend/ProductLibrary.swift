@@ -117,7 +117,7 @@ extension CUDABackend {
         // What the library's algorithms expect.
         if a % 256 != 0 || b % 256 != 0 || to % 256 != 0 || added % 256 != 0 { return false }
         let key = ProductKey(p, type, out.dtype, bias?.dtype)
-        if let recorder = Recorder.current {
+        if let recorder = context.recorder {
             // Nothing can be timed in a capture, and what a host step does is compared by its kernels.
             if library.decision(key) == nil || !recorder.allowsLibraries { return false }
         } else if library.decision(key) == nil {

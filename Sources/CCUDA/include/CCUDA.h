@@ -30,6 +30,7 @@ typedef struct CUstream_st *tk_cu_stream;
 typedef struct CUevent_st *tk_cu_event;
 typedef struct CUgraph_st *tk_cu_graph;
 typedef struct CUgraphExec_st *tk_cu_graph_exec;
+typedef struct CUtensorMap_st *tk_cu_tensor_map;   // 128 bytes at a multiple of 64
 typedef struct CUgraphNode_st *tk_cu_graph_node;
 /// CUDA_KERNEL_NODE_PARAMS_v2: a launch in a graph.
 typedef struct {
@@ -38,7 +39,6 @@ typedef struct {
     void **arguments, **extra, *kernel;
     tk_cu_context context;
 } tk_cu_kernel_node;
-typedef struct CUtensorMap_st *tk_cu_tensor_map;   // 128 bytes at a multiple of 64
 
 // ---- the driver's numbers that are used: X(name here, name in cuda.h, value) ----
 #define TK_CUDA_CONSTANTS(X)                                                     \

@@ -30,13 +30,13 @@ void tk_emulator_set_order(int order, unsigned seed);
 /// Kernels with a planted fault in place of the sound ones: "missing barrier", "missing wait", "wrong stride", "off by one", "one too many"; NULL: none.
 void tk_emulator_set_fault(const char *fault);
 
-/// Delays work of streams until somebody waits for it, and runs no more of it than that needs: work that goes ahead without waiting for
-/// another stream meets memory as it was before. (By default all work is done at once.)
-void tk_emulator_set_delayed(int delayed);
-
 /// Fills a table with a library that looks like cuBLASLt and takes so many milliseconds more for a product than it needs. Returns how many products
 /// the one before computed.
 int tk_emulator_load_blas(tk_cublaslt *blas, int milliseconds);
+
+/// Delays work of streams until somebody waits for it, and runs no more of it than that needs: work that goes ahead without waiting for
+/// another stream meets memory as it was before. (By default all work is done at once.)
+void tk_emulator_set_delayed(int delayed);
 
 /// What went wrong in the last launch that failed.
 const char *tk_emulator_failure(void);
