@@ -1,5 +1,6 @@
 import CUDAEmulator
 import ConformanceSuite
+import OperationCatalog
 import Tapestry
 import TestSupport
 import Testing
