@@ -84,12 +84,14 @@ final class ProductLibrary: @unchecked Sendable {
         }
     }
 
+    func exclusively<R>(_ body: () -> R) -> R { lock.withLock(body) }
+
     var choices: [ProductChoice] { lock.withLock { decisions.values.map(\.choice).sorted { $0.product < $1.product } } }
 }
 
 extension CUDA {
-    /// Whether products may run by cuBLASLt, where the machine has it: each shape is timed with it and with our own kernels at its first use (but
-    /// not within a graph), and the faster one stays. At start it is so. It does not go for products with an activation.
+    /// Whether products may run by cuBLASLt, where the machine has it: each shape is timed with it and with our own kernels at its first use, and the
+    /// faster one stays. At start it is so. Products with an activation, and those within a graph, are our own kernels'.
     public static var usesCUBLASLt: Bool {
         get { tk_cuda_allows_cublaslt() }
         set { tk_cuda_set_cublaslt(newValue) }
@@ -110,17 +112,15 @@ extension CUDABackend {
     func libraryProduct(
         _ a: UInt64, _ b: UInt64, _ out: RawTensor, _ bias: RawTensor?, _ type: DType, _ p: tk_cuda_gemm, own: (RawTensor) -> Void
     ) -> Bool {
-        if !CUDA.usesCUBLASLt || ErrorScope.hasFailed || type == .int64 || p.k == 0 { return false }
+        // A graph knows our own launches alone.
+        if !CUDA.usesCUBLASLt || ErrorScope.hasFailed || context.recorder != nil || type == .int64 || p.k == 0 { return false }
         context.enter()
         guard let opened = library.open() else { return false }
         let to = address(out, "matmul"), added = address(bias, "matmul")
         // What the library's algorithms expect.
         if a % 256 != 0 || b % 256 != 0 || to % 256 != 0 || added % 256 != 0 { return false }
         let key = ProductKey(p, type, out.dtype, bias?.dtype)
-        if library.decision(key) == nil {
-            if context.recorder != nil { return false }
-            measure(key, opened, a, b, out, added, type, p, own)
-        }
+        if library.decision(key) == nil { measure(key, opened, a, b, out, added, type, p, own) }
         guard let plan = library.decision(key) ?? nil else { return false }
         return run(plan, opened, a, b, to, added) == 0
     }
@@ -129,8 +129,12 @@ extension CUDABackend {
         _ plan: tk_blas_plan, _ opened: ProductLibrary.Opened, _ a: UInt64, _ b: UInt64, _ out: UInt64, _ bias: UInt64
     ) -> Int32 {
         let workspace = scratch([max(1, Int(plan.workspace))], .uint8), room = address(workspace, "matmul")
-        return withUnsafePointer(to: opened.blas) { blas in
-            withUnsafePointer(to: plan) { tk_blas_run(blas, opened.handle, $0, a, b, out, bias, room, context.stream) }
+        let stream = context.stream
+        // The bias is part of the plan, which other threads use too.
+        return library.exclusively {
+            withUnsafePointer(to: opened.blas) { blas in
+                withUnsafePointer(to: plan) { tk_blas_run(blas, opened.handle, $0, a, b, out, bias, room, stream) }
+            }
         }
     }
 
