@@ -31,7 +31,9 @@ final class Recorder: WorkCapture {
 
         mutating func add<A: BitwiseCopyable>(_ argument: A) {
             withUnsafeBytes(of: argument) {
-                let isNumbers = A.self == tk_cuda_adam.self || A.self == tk_cuda_sgd.self || A.self == tk_cuda_rmsprop.self
+                let isNumbers =
+                    A.self == tk_cuda_adam.self || A.self == tk_cuda_sgd.self || A.self == tk_cuda_rmsprop.self
+                    || A.self == tk_cuda_sweep.self
                 arguments.append((bytes.count..<bytes.count + $0.count, isNumbers))
                 bytes += $0
             }
