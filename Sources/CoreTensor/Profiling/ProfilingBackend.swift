@@ -280,8 +280,9 @@ final class ProfilingBackend: Backend {
     }
 
     func adam(_ steps: [AdamStep]) {
-        let touched = steps.flatMap { [$0.p, $0.m, $0.v, $0.maxV] }
-        time("adam", touched + steps.map(\.g) + touched) { timed.adam(steps) }
+        let touched: [RawTensor?] = steps.flatMap { [$0.p, $0.m, $0.v, $0.maxV] }
+        let gradients: [RawTensor?] = steps.map { $0.g }
+        time("adam", touched + gradients + touched) { timed.adam(steps) }
     }
 
     func rmsProp(
