@@ -1,8 +1,8 @@
 # The commands a user needs. `make example` and `make test` set up what is missing by themselves.
 SWIFT ?= swift
-SOURCES = Sources Conformance Tests Examples Benchmarks Package.swift
+SOURCES = Sources Conformance GPUCheck Tests Examples Benchmarks Package.swift
 
-.PHONY: setup example test test-asan lint bench format docs check-cuda clean
+.PHONY: setup example test test-asan lint bench format docs check-cuda gpu-check clean
 
 setup:
 	@Scripts/setup.sh
@@ -42,5 +42,9 @@ check-cuda:
 	Scripts/check-cuda-abi
 	Scripts/build-kernels --check
 
+# A folder with the program GPUCheck and its libraries, to be copied to a machine with a GPU.
+gpu-check: setup
+	Scripts/gpu-check
+
 clean:
-	rm -rf .build .build-asan .build-client DocC
+	rm -rf .build .build-asan .build-static .build-client DocC

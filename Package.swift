@@ -55,12 +55,26 @@ let package = Package(
             name: "Conformance",
             dependencies: ["ConformanceSuite", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Conformance/Runner"),
+        // A GPU against the CPU: the catalogue's operations, and timings.
+        .target(
+            name: "GPUCheckSuite",
+            dependencies: ["Tapestry", "CCUDA", "CUDABackend", "ConformanceSuite", "OperationCatalog", "TestSupport"],
+            path: "GPUCheck/Suite"),
+        .executableTarget(
+            name: "GPUCheck",
+            dependencies: ["GPUCheckSuite", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "GPUCheck/Runner"),
         .target(name: "TestSupport", dependencies: ["Tapestry", "ConformanceSuite"], path: "Tests/TestSupport"),
+        // Every operation, with arguments to try.
+        .target(name: "OperationCatalog", dependencies: ["Tapestry", "TestSupport"], path: "Tests/OperationCatalog"),
         // A CUDA driver that runs the kernels' own sources on the CPU.
         .target(name: "CUDAEmulator", dependencies: ["CCUDA", "CKernels"], path: "Tests/CUDAEmulator"),
         .testTarget(
             name: "TapestryTests",
-            dependencies: ["Tapestry", "TestSupport", "ConformanceSuite", "CKernels", "CCUDA", "CUDABackend", "CUDAEmulator"],
+            dependencies: [
+                "Tapestry", "TestSupport", "OperationCatalog", "ConformanceSuite", "GPUCheckSuite", "CKernels", "CCUDA",
+                "CUDABackend", "CUDAEmulator",
+            ],
             path: "Tests/TapestryTests"),
     ]
 )

@@ -42,6 +42,8 @@ struct MiniGPT: ParsableCommand {
     var temperature = 0.8
     @Option(help: "Characters to write after training.")
     var length = 400
+    @Option(help: "Where to train: cpu, or cuda:0 and so on.", transform: DeviceOption.parse)
+    var device = DeviceOption.cpu
     @Option(help: "Checkpoint to write.")
     var out: String?
     @Option(help: "Checkpoint to continue.")
@@ -91,12 +93,13 @@ struct MiniGPT: ParsableCommand {
         var batches = try TokenWindows(training, length: context, batchSize: batch, seed: seed)
         let validation = try TokenWindows(heldOut, length: context, batchSize: batch, seed: seed)
         if let out { try checkWritable(out) }
+        let device = try device.device()
 
         manualSeed(seed)
         let configuration = GPT.Configuration(
             vocabulary: tokenizer.vocabulary.count, context: context, width: width, layers: layers, heads: heads,
             dropout: dropout)
-        let model = GPT(configuration)
+        let model = GPT(configuration).to(device)
         let optimizer = AdamW(
             ParameterGroup.decayingMatrices(of: model, weightDecay: weightDecay), learningRate: learningRate,
             betas: (0.9, 0.99))
@@ -128,13 +131,14 @@ struct MiniGPT: ParsableCommand {
         }
 
         print(Configuration.current)
+        if device.kind == .cuda { print("\(device): \(CUDA.describe(device))") }
         print("\(model.parameterCount()) parameters, \(tokens.count) characters, \(tokenizer.vocabulary.count) different")
-        let evaluation = validation.sequentialBatches()
+        let evaluation = validation.sequentialBatches().map { (inputs: $0.inputs.to(device), targets: $0.targets.to(device)) }
         let interrupt = InterruptFlag()
         var progress = Progress(steps: steps, start: optimizer.stepCount, tokensPerStep: batch * context)
         while optimizer.stepCount < steps {
             let (inputs, targets) = batches.next()
-            let loss = model.loss(inputs, targets)
+            let loss = model.loss(inputs.to(device), targets.to(device))
             optimizer.zeroGrad()
             loss.backward()
             clipGradNorm(optimizer.parameters, maxNorm: 1)

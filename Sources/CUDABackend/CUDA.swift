@@ -62,13 +62,25 @@ public enum CUDA {
         }
     }
 
-    private static func backend(of device: Device, _ operation: String) -> CUDABackend {
+    static func backend(of device: Device, _ operation: String) -> CUDABackend {
         guard let backend = Backends.backend(for: device) as? CUDABackend else { fail(operation, "\(device) is no CUDA device") }
         return backend
     }
 
-    /// Waits until the device has done all work given to it.
-    public static func synchronize(_ device: Device = .cuda(0)) { backend(of: device, "synchronize").context.synchronize() }
+    /// Waits until the device has done all work given to it, in all streams.
+    public static func synchronize(_ device: Device = .cuda(0)) { backend(of: device, "synchronize").context.synchronizeAll() }
+
+    /// Fills fresh memory of the device with NaNs (bytes of 0xff) from now on, or no longer: for tests, as a kernel that leaves out an element
+    /// is seen by it.
+    public static func poisonMemory(_ poisons: Bool = true, _ device: Device = .cuda(0)) {
+        backend(of: device, "poisonMemory").context.poisonsMemory = poisons
+    }
+
+    /// Waits for every kernel from now on, or no longer. A kernel that fails while it runs is otherwise noticed later, when somebody waits
+    /// for the device, and the error cannot name it. The environment variable `TAPESTRY_CUDA_LAUNCH_BLOCKING` starts a program so.
+    public static func waitForLaunches(_ waits: Bool = true, _ device: Device = .cuda(0)) {
+        backend(of: device, "waitForLaunches").context.waitsForLaunches = waits
+    }
 
     /// Gives memory that no tensor uses back to the driver.
     public static func emptyCache(_ device: Device = .cuda(0)) {

@@ -78,7 +78,7 @@ extension CUDABackend {
             address(index, operation), address(out, operation), view.outer, view.n, view.inner, n, op)
     }
 
-    /// Waits for the device.
+    /// Waits for the device; a captured check is looked at after the replays.
     public func firstOutOfRange(_ index: RawTensor, limit: Int) -> Int? {
         if index.count == 0 || ErrorScope.hasFailed { return nil }
         let first = scratch([1], .int64)
@@ -86,6 +86,7 @@ extension CUDABackend {
         run(
             KernelName("tk_first_out_of_range"), pieces: index.count, address(index, "index"), address(first, "index"),
             index.count, limit)
+        if let recorder = Recorder.current { return recorder.looksLater(address(first, "index"), limit) }
         var result = UInt64.max
         withUnsafeMutableBytes(of: &result) { context.copyToHost($0.baseAddress!, address(first, "index"), 8) }
         return result == .max || ErrorScope.hasFailed ? nil : Int(result)

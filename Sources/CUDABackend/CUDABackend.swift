@@ -22,6 +22,7 @@ public final class CUDABackend: Backend {
         if x.storage.device != device {
             fail("\(operation)", "operands on \(x.storage.device) and \(device); move one with to(device:)")
         }
+        if context.tracksUse { context.use(UInt64(UInt(bitPattern: x.storage.base))) }
         return UInt64(UInt(bitPattern: x.pointer))
     }
     func address(_ x: RawTensor?, _ operation: StaticString) -> UInt64 { x.map { address($0, operation) } ?? 0 }
@@ -74,7 +75,9 @@ public final class CUDABackend: Backend {
             fail("copy", "from \(source.device) to \(destination.device) into a part of a tensor; move it with to(device:) first")
         }
         if source.device.kind == .cpu {
-            return context.copyToDevice(address(destination, "copy"), UnsafeRawPointer(source.pointer), bytes)
+            context.copyToDevice(address(destination, "copy"), UnsafeRawPointer(source.pointer), bytes)
+            (source.storage.owner as? PinnedMemory.Block)?.isUsed(by: context)
+            return
         }
         if destination.device.kind == .cpu { return context.copyToHost(destination.pointer, address(source, "copy"), bytes) }
         if source.device != destination.device {

@@ -1,7 +1,13 @@
 import CCUDA
 import CoreTensor
 
-/// One device: its context, its stream, its memory and the kernels loaded into it.
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// One device: its context, its streams, its memory and the kernels loaded into it.
 final class CUDAContext: @unchecked Sendable {
     let driver: CUDADriver
     let index: Int
@@ -9,11 +15,21 @@ final class CUDAContext: @unchecked Sendable {
     /// Ten times the major number and the minor.
     let capability: Int
     let multiprocessors: Int
+    let clockKilohertz: Int
     let totalMemory: Int
     let allocator: CUDAAllocator
+    let pinned: PinnedMemory
+    let defaultStream: tk_cu_stream
+    let lock = Lock()
+    /// The streams beside the default one.
+    var streams: Set<tk_cu_stream> = []
+    /// Whether it has to be noted which stream uses what memory: only where there are several.
+    nonisolated(unsafe) var tracksUse = false
+    /// Whether fresh memory is filled with NaNs, so that what a kernel leaves out is seen.
+    nonisolated(unsafe) var poisonsMemory = false
+    /// Whether every launch is waited for, so that an error names its kernel.
+    nonisolated(unsafe) var waitsForLaunches = CUDAContext.isSet("TAPESTRY_CUDA_LAUNCH_BLOCKING")
     private let handle: tk_cu_context
-    let stream: tk_cu_stream
-    private let lock = Lock()
     private var modules: [tk_cu_module]?
     private var functions: [KernelName: tk_cu_function] = [:]
 
@@ -35,6 +51,7 @@ final class CUDAContext: @unchecked Sendable {
         capability = 10 * attribute(TK_CU_CAPABILITY_MAJOR) + attribute(TK_CU_CAPABILITY_MINOR)
         if capability < 75 { throw .noDevice("cuda:\(index) (\(name)) is sm_\(capability); sm_75 is needed") }
         multiprocessors = max(1, attribute(TK_CU_MULTIPROCESSORS))
+        clockKilohertz = attribute(TK_CU_CLOCK_KILOHERTZ)
         var bytes = 0
         _ = functions.device_memory(&bytes, device)
         totalMemory = bytes
@@ -45,10 +62,16 @@ final class CUDAContext: @unchecked Sendable {
         try check(functions.create_stream(&stream, UInt32(TK_CU_STREAM_NON_BLOCKING)), "cuStreamCreate")
         guard let context, let stream else { throw .driverFailed("the driver gave no context") }
         handle = context
-        self.stream = stream
+        if index >= TK_CUDA_MAX_DEVICES { throw .driverFailed("cuda:\(index): at most \(TK_CUDA_MAX_DEVICES) devices are used") }
+        defaultStream = stream
         self.driver = driver
         self.index = index
-        allocator = CUDAAllocator(driver, context, device: index, total: bytes)
+        allocator = CUDAAllocator(driver, context, device: index, total: bytes, stream: stream)
+        pinned = PinnedMemory(driver, context)
+    }
+
+    private static func isSet(_ variable: String) -> Bool {
+        getenv(variable).map { $0.pointee != 0 && $0.pointee != 48 } ?? false
     }
 
     var summary: String { "\(name), sm_\(capability), \(multiprocessors) multiprocessors, \(totalMemory / 1_048_576) MB" }
@@ -57,18 +80,24 @@ final class CUDAContext: @unchecked Sendable {
     func enter() { _ = driver.functions.set_context(handle) }
 
     /// Ends the operation that met an error: by the scope around it, or with the program.
-    private func report(_ error: CUDAError, _ operation: String) {
+    func report(_ error: CUDAError, _ operation: String) {
         if !ErrorScope.keep(error) { fail(operation, "\(error)") }
     }
 
-    private func check(_ result: tk_cu_result, _ call: String) {
-        if result != Int32(TK_CU_SUCCESS) { report(.driverFailed("\(call) fails: \(driver.describe(result))"), "cuda") }
+    func check(_ result: tk_cu_result, _ call: String) {
+        if result == Int32(TK_CU_SUCCESS) { return }
+        // A kernel that fails while it runs is noticed by whatever comes next.
+        let isKernels = result == Int32(TK_CU_LAUNCH_FAILED) || result == Int32(TK_CU_ILLEGAL_ADDRESS)
+        let mend =
+            isKernels && !waitsForLaunches ? "; the environment variable TAPESTRY_CUDA_LAUNCH_BLOCKING=1 names the kernel" : ""
+        report(.driverFailed("\(call) fails: \(driver.describe(result))\(mend)"), "cuda")
     }
 
     // MARK: Copies
 
+    /// From ordinary memory: it may be changed when the call returns. From pinned memory: not before the stream has come so far.
     func copyToDevice(_ to: UInt64, _ from: UnsafeRawPointer, _ bytes: Int) {
-        if bytes == 0 || ErrorScope.hasFailed { return }
+        if bytes == 0 || ErrorScope.hasFailed || refusesInCapture("data is copied from the CPU to the device") { return }
         enter()
         check(driver.functions.copy_to_device(to, from, bytes, stream), "copying \(bytes) bytes to the device")
     }
@@ -76,30 +105,40 @@ final class CUDAContext: @unchecked Sendable {
     /// Returns when the bytes are there.
     func copyToHost(_ to: UnsafeMutableRawPointer, _ from: UInt64, _ bytes: Int) {
         if bytes == 0 { return }
-        if ErrorScope.hasFailed {
-            to.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
-            return
+        if !ErrorScope.hasFailed && !refusesInCapture("a tensor's elements are read on the CPU") {
+            let stream = stream
+            enter()
+            check(driver.functions.copy_to_host(to, from, bytes, stream), "copying \(bytes) bytes to the host")
+            synchronize(stream)
         }
+        if ErrorScope.hasFailed { to.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
+    }
+
+    /// To pinned memory: the bytes are there when the stream has come so far.
+    func copyToPinned(_ to: UnsafeMutableRawPointer, _ from: UInt64, _ bytes: Int) {
+        if bytes == 0 || ErrorScope.hasFailed { return }
         enter()
         check(driver.functions.copy_to_host(to, from, bytes, stream), "copying \(bytes) bytes to the host")
-        synchronize()
     }
 
     func copyOnDevice(_ to: UInt64, _ from: UInt64, _ bytes: Int) {
         if bytes == 0 || ErrorScope.hasFailed { return }
         enter()
+        if let recorder, !recorder.records(.copy(to: to, from: from, bytes: bytes)) { return }
         check(driver.functions.copy_on_device(to, from, bytes, stream), "copying \(bytes) bytes on the device")
     }
 
     func setBytes(_ to: UInt64, _ value: UInt8, _ bytes: Int) {
         if bytes == 0 || ErrorScope.hasFailed { return }
         enter()
+        if let recorder, !recorder.records(.fill(to: to, value: value, bytes: bytes)) { return }
         check(driver.functions.set_bytes(to, value, bytes, stream), "setting \(bytes) bytes")
     }
 
-    func synchronize() {
-        enter()
-        check(driver.functions.synchronize_stream(stream), "waiting for the device")
+    /// What records this thread's work on this device.
+    var recorder: Recorder? {
+        guard let recorder = Recorder.current, recorder.context === self else { return nil }
+        return recorder
     }
 
     // MARK: Memory
@@ -107,11 +146,19 @@ final class CUDAContext: @unchecked Sendable {
     /// Memory, or, in a scope that collects errors, an address that nothing uses.
     func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
         if !ErrorScope.hasFailed {
-            do throws(CUDAError) { return UnsafeMutableRawPointer(bitPattern: UInt(try allocator.allocate(bytes)))! } catch {
-                report(error, "allocate")
-            }
+            recorder?.allocates(bytes)
+            do throws(CUDAError) {
+                let address = try allocator.allocate(bytes, for: stream, in: recorder?.poolInForce)
+                if poisonsMemory { setBytes(address, 0xff, bytes) }
+                return UnsafeMutableRawPointer(bitPattern: UInt(address))!
+            } catch { report(error, "allocate") }
         }
         return CUDAAllocator.nowhere
+    }
+
+    /// Notes who uses a block.
+    func use(_ base: UInt64) {
+        if let recorder { recorder.uses(base) } else { allocator.use(base, by: stream) }
     }
 
     // MARK: Kernels
@@ -132,13 +179,18 @@ final class CUDAContext: @unchecked Sendable {
         }
     }
 
-    /// The images that the device can run, the most specific first, translated by the driver.
+    /// The images that the device can run, the most specific first.
+    var images: [tk_cuda_image] {
+        (0..<tk_cuda_image_count()).reversed().map { tk_cuda_image_at($0) }.filter {
+            capability >= $0.minimum && ($0.exact == 0 || capability == $0.exact)
+        }
+    }
+
+    /// The same, translated by the driver.
     private func loadedModules() throws(CUDAError) -> [tk_cu_module] {
         if let modules { return modules }
         var loaded: [tk_cu_module] = []
-        for place in (0..<tk_cuda_image_count()).reversed() {
-            let image = tk_cuda_image_at(place)
-            if capability < image.minimum || (image.exact != 0 && capability != image.exact) { continue }
+        for image in images {
             var module: tk_cu_module?
             var log = [CChar](repeating: 0, count: 8192)
             let result = log.withUnsafeMutableBufferPointer { log in
@@ -152,7 +204,8 @@ final class CUDAContext: @unchecked Sendable {
                 let text = String(decoding: log.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
                 throw .kernelsRefused(
                     "the driver (CUDA \(driver.cudaVersion / 1000).\(driver.cudaVersion % 1000 / 10)) does not take the kernels "
-                        + "\(String(cString: image.name)): \(driver.describe(result)) \(text)")
+                        + "\(String(cString: image.name)): \(driver.describe(result)) \(text)"
+                        + (result == Int32(TK_CU_UNSUPPORTED_PTX) ? "; install a newer driver, 525 at least" : ""))
             }
             loaded.append(module)
         }
@@ -161,8 +214,7 @@ final class CUDAContext: @unchecked Sendable {
     }
 
     /// Starts a kernel. Arguments lie in memory as the kernel declares them: addresses as `UInt64`, numbers as `Int`, `UInt64` or `Double`,
-    /// structures of `kernel_arguments.h`.
-    /// `shared` bytes of memory go to each block, beside what the kernel declares.
+    /// structures of `kernel_arguments.h`. `shared` bytes of memory go to each block, beside what the kernel declares.
     func launch<each A: BitwiseCopyable>(
         _ kernel: KernelName, grid: (Int, Int), block: (Int, Int), shared: Int = 0, _ arguments: repeat each A
     ) {
@@ -175,8 +227,9 @@ final class CUDAContext: @unchecked Sendable {
         if shared > 48 << 10 {  // has to be asked for
             _ = driver.functions.set_function_attribute(function, Int32(TK_CU_FUNCTION_SHARED_BYTES), Int32(shared))
         }
+        let recorder = recorder, stream = stream
         // Arguments side by side on the stack, and where each is.
-        let result = withUnsafeTemporaryAllocation(byteCount: 1536, alignment: 16) { bytes in
+        var result = withUnsafeTemporaryAllocation(byteCount: 1536, alignment: 16) { bytes in
             withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer?.self, capacity: 24) { places in
                 var count = 0, offset = 0
                 for argument in repeat each arguments {
@@ -189,10 +242,20 @@ final class CUDAContext: @unchecked Sendable {
                     count += 1
                     offset = (offset + size + 15) & ~15
                 }
+                if let recorder {
+                    var launch = Recorder.Launch(kernel, function, grid: grid, block: block, shared: shared)
+                    for argument in repeat each arguments { launch.add(argument) }
+                    if !recorder.records(launch) { return tk_cu_result(TK_CU_SUCCESS) }
+                }
                 return driver.functions.launch(
                     function, UInt32(grid.0), UInt32(grid.1), 1, UInt32(block.0), UInt32(block.1), 1, UInt32(shared), stream,
                     places.baseAddress, nil)
             }
+        }
+        if let recorder {
+            recorder.findNode()
+        } else if waitsForLaunches && result == Int32(TK_CU_SUCCESS) {
+            result = driver.functions.synchronize_stream(stream)
         }
         if result != Int32(TK_CU_SUCCESS) {
             report(

@@ -16,6 +16,8 @@ public enum CUDAError: Error, Sendable, CustomStringConvertible {
     case launchFailed(kernel: String, grid: String, reason: String)
     /// The driver does not take the library's kernels, being older than their PTX.
     case kernelsRefused(String)
+    /// Work that cannot be captured in a graph, or a graph that cannot be replayed any more.
+    case notCapturable(String)
     /// Another call of the driver failed.
     case driverFailed(String)
 
@@ -33,7 +35,7 @@ public enum CUDAError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .noDriver(let text), .driverTooOld(let text), .noDevice(let text), .kernelsRefused(let text),
-            .driverFailed(let text):
+            .notCapturable(let text), .driverFailed(let text):
             return text
         case .noSuchDevice(let index, let count):
             return "no device \(index): the machine has \(count), numbered from 0"

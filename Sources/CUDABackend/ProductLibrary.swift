@@ -117,7 +117,10 @@ extension CUDABackend {
         // What the library's algorithms expect.
         if a % 256 != 0 || b % 256 != 0 || to % 256 != 0 || added % 256 != 0 { return false }
         let key = ProductKey(p, type, out.dtype, bias?.dtype)
-        if library.decision(key) == nil { measure(key, opened, a, b, out, added, type, p, own) }
+        if library.decision(key) == nil {
+            if context.recorder != nil { return false }
+            measure(key, opened, a, b, out, added, type, p, own)
+        }
         guard let plan = library.decision(key) ?? nil else { return false }
         return run(plan, opened, a, b, to, added) == 0
     }

@@ -82,6 +82,19 @@ open class Module {
         }
     }
 
+    /// Moves all parameters and buffers to a device, and returns the module. Gradients are dropped, so do it before an optimizer is made: its
+    /// states are where the parameters are.
+    ///
+    /// ```swift
+    /// let model = MLP().to(.cuda(0))
+    /// ```
+    @discardableResult
+    public final func to(_ device: Device) -> Self {
+        for parameter in parameters where parameter.device != device { parameter.move(to: device) }
+        for (_, buffer) in namedBuffers where buffer.value.device != device { buffer.value = buffer.value.to(device: device) }
+        return self
+    }
+
     /// Whether the buffers of this module are of types that belong to their layout.
     open var keepsBufferTypes: Bool { false }
 
@@ -105,7 +118,7 @@ open class Module {
         return state
     }
 
-    /// Takes over values by name, converted to the parameters' types. Nothing changes unless everything fits.
+    /// Takes over values by name, converted to the parameters' types and moved to their devices. Nothing changes unless everything fits.
     /// - Parameter strict: also refuses missing and unexpected names.
     public final func loadStateDict(_ state: [String: Tensor], strict: Bool = true) throws {
         let parameters = namedParameters
@@ -124,10 +137,10 @@ open class Module {
         if strict { problem.unexpected = state.keys.filter { known[$0] == nil }.sorted() }
         if !problem.isEmpty { throw problem }
         for (name, parameter) in parameters {
-            if let tensor = state[name] { parameter.value = tensor.detached().to(parameter.dtype) }
+            if let tensor = state[name] { parameter.value = tensor.detached().to(device: parameter.device).to(parameter.dtype) }
         }
         for (name, buffer) in buffers {
-            if let tensor = state[name] { buffer.value = tensor.to(buffer.value.dtype) }
+            if let tensor = state[name] { buffer.value = tensor.to(device: buffer.value.device).to(buffer.value.dtype) }
         }
     }
 

@@ -9,7 +9,7 @@ public final class Parameter: Sendable {
     /// A parameter with the given values, requiring a gradient.
     public init(_ value: Tensor) { tensor = value.asLeaf() }
 
-    /// The leaf tensor. Setting it changes the values and keeps the gradient; shape and type stay.
+    /// The leaf tensor. Setting it changes the values and keeps the gradient; shape, type and device stay.
     public var value: Tensor {
         get { lock.withLock { tensor } }
         set {
@@ -20,6 +20,14 @@ public final class Parameter: Sendable {
                 )
             }
             lock.withLock { tensor = Tensor(raw: newValue.raw, node: tensor.tapeNode) }
+        }
+    }
+
+    /// Moves the values to another device and drops the gradient; whether there is to be one stays.
+    func move(to device: Device) {
+        lock.withLock {
+            let moved = tensor.detached().to(device: device)
+            tensor = tensor.requiresGrad ? moved.asLeaf() : moved
         }
     }
 
@@ -35,6 +43,8 @@ public final class Parameter: Sendable {
     public var shape: Shape { lock.withLock { tensor.shape } }
     /// The element type, which only ``Module/convert(to:)`` changes.
     public var dtype: DType { lock.withLock { tensor.dtype } }
+    /// Where the values live, which only ``Module/to(_:)`` changes.
+    public var device: Device { lock.withLock { tensor.device } }
     /// The number of elements: the product of the shape.
     public var count: Int { lock.withLock { tensor.count } }
 

@@ -42,20 +42,20 @@ public final class GradScaler {
     /// The loss times the scale.
     public func scale(_ loss: Tensor) -> Tensor { isEnabled ? loss * scale : loss }
 
-    /// Divides the optimizer's gradients by the scale, in place, and looks for infinite ones: before clipping. Traps if they were
-    /// divided since the last ``update(to:)``.
+    /// Divides the optimizer's gradients by the scale, in place, and looks for infinite ones: before clipping. A device is waited for once,
+    /// not for each parameter. Traps if they were divided since the last ``update(to:)``.
     public func unscale(_ optimizer: Optimizer) {
         if !isEnabled { return }
         if unscaled[ObjectIdentifier(optimizer)] != nil {
             fail("GradScaler", "the gradients of this optimizer were divided already; call update() after each step")
         }
         let factor = 1 / scale
-        var hasInfinity = false
+        var finite: [Device: [Tensor]] = [:]
         rewriteGradients(optimizer.parameters) { gradient in
             gradient *= factor
-            if !gradient.isFinite.all().item(Bool.self) { hasInfinity = true }
+            finite[gradient.device, default: []].append(gradient.isFinite.all().reshaped([1]))
         }
-        unscaled[ObjectIdentifier(optimizer)] = hasInfinity
+        unscaled[ObjectIdentifier(optimizer)] = finite.values.contains { !concatenate($0).all().item(Bool.self) }
     }
 
     /// Divides the gradients if ``unscale(_:)`` has not, then steps unless some are infinite. Answers whether it did.

@@ -108,7 +108,24 @@ open class Optimizer {
 
     /// Updates every parameter that has a gradient and is not frozen. 16-bit parameters are updated in float32, with states of
     /// that type, and rounded.
+    ///
+    /// In a capture (``CUDA/Graph``) the numbers of the step, such as its count and the rates, are taken anew in every replay. Traps there if
+    /// no step was taken before, in which the states are made.
     public final func step() {
+        guard let capture = ThreadLocal.workCapture else { return takeStep() }
+        if stepCount == 0 {
+            fail("Optimizer.step", "the first step, which makes the states, cannot be captured; take one before")
+        }
+        // The step is taken by the replays. What it counts lies on the CPU.
+        let counts = states.map { $0.filter { $0.value.device == .cpu && $0.value.count == 1 } }
+        let isCPU = groups.contains { $0.parameters.contains { $0.value.device == .cpu } }
+        if isCPU { fail("Optimizer.step", "parameters on the CPU in a capture; move the model with to(device:)") }
+        capture.perRun { [self] in takeStep() }
+        stepCount -= 1
+        for (index, own) in counts.enumerated() { for (name, count) in own { states[index][name] = count } }
+    }
+
+    private func takeStep() {
         stepCount += 1
         withoutGrad {
             var index = 0
@@ -239,7 +256,9 @@ open class Optimizer {
             if !accepts(tensor, named: String(parts[1]), for: parameters[index]) {
                 throw OptimizerStateError(reason: "\(key) has shape \(tensor.shape), the parameter \(parameters[index].shape)")
             }
-            loaded[index][String(parts[1])] = tensor
+            // Single numbers, such as counts, are the CPU's.
+            let isNumber = tensor.dtype.isInteger || (tensor.count == 1 && parameters[index].count != 1)
+            loaded[index][String(parts[1])] = isNumber ? tensor : tensor.to(device: parameters[index].device)
         }
         states = loaded
         stepCount = state.stepCount

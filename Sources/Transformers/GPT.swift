@@ -141,13 +141,15 @@ public final class GPT: Module {
         eval()
         defer { train(wasTraining) }
         var tokens = prompt
+        let device = tokenEmbedding.weight.device
         withoutGrad {
             var cache = makeCache()
             for _ in 0..<count {
                 // Beyond the context every position moves, so nothing that was computed for one can be kept.
                 if tokens.count > configuration.context { cache = makeCache() }
                 let window = tokens.suffix(configuration.context).dropFirst(cache.length)
-                let logits = self(Tensor(Array(window), shape: [1, window.count]), cache: &cache, lastOnly: true)[0, 0]
+                let logits = self(
+                    Tensor(Array(window), shape: [1, window.count], device: device), cache: &cache, lastOnly: true)[0, 0]
                 let next = sample(logits, temperature, topK, generator)
                 tokens.append(next)
                 emit(next)

@@ -5,37 +5,46 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <chrono>
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "emulate.h"
+#include "state.h"
+#include "streams.h"
+
+std::recursive_mutex emulated::mutex;
+static thread_local tk_cu_context thread_context;
+tk_cu_result emulated::in_context() { return thread_context ? TK_CU_SUCCESS : TK_CU_INVALID_CONTEXT; }
 
 namespace {
 
-using emulated::Runner;
+using emulated::Function;
+using emulated::Kernel;
+using emulated::Node;
+using emulated::Stream;
+using emulated::in_context;
+using emulated::mutex;
 
-struct Function { std::string name; Runner runner; int shared_bytes = 48 << 10; };
 struct Memory { size_t bytes; char *from; };
 
 constexpr size_t guard = 256;
 constexpr unsigned char fresh = 0xff, untouched = 0xa5;
 
-std::map<std::string, std::map<std::string, Runner>> &registered() {
-    static std::map<std::string, std::map<std::string, Runner>> kernels;
+std::map<std::string, std::map<std::string, Kernel>> &registered() {
+    static std::map<std::string, std::map<std::string, Kernel>> kernels;
     return kernels;
 }
 std::map<std::string, Function> functions;
 std::map<tk_cu_address, Memory> blocks;
-std::recursive_mutex mutex;
+std::map<void *, size_t> host_blocks;
 tk_emulator_options options;
 tk_emulator_statistics statistics;
 std::string fault, failure, names;
-thread_local tk_cu_context thread_context;
 char contexts[16];
 
-tk_cu_result in_context() { return thread_context ? TK_CU_SUCCESS : TK_CU_INVALID_CONTEXT; }
+Stream *stream_of(tk_cu_stream handle) { return reinterpret_cast<Stream *>(handle); }
 
 bool intact(tk_cu_address address, const Memory &memory) {
     const char *data = reinterpret_cast<const char *>(address);
@@ -68,6 +77,7 @@ tk_cu_result deallocate(tk_cu_address address) {
     auto found = blocks.find(address);
     if (in_context()) return TK_CU_INVALID_CONTEXT;
     if (found == blocks.end()) return TK_CU_INVALID_VALUE;
+    emulated::finish_all();
     if (!intact(address, found->second)) statistics.damaged_blocks++;
     statistics.live_blocks--;
     statistics.live_bytes -= (int64_t)found->second.bytes;
@@ -84,32 +94,46 @@ bool on_device(tk_cu_address address, size_t bytes) {
     return address + bytes <= found->first + found->second.bytes;
 }
 
-tk_cu_result copy(void *to, const void *from, size_t bytes, bool to_device, bool from_device) {
+/// Whether a range lies in one block of pinned memory.
+bool is_pinned(const void *address, size_t bytes) {
+    auto after = host_blocks.upper_bound(const_cast<void *>(address));
+    if (after == host_blocks.begin()) return false;
+    auto found = std::prev(after);
+    return (const char *)address + bytes <= (const char *)found->first + found->second;
+}
+
+tk_cu_result copy(void *to, const void *from, size_t bytes, bool to_device, bool from_device, tk_cu_stream on) {
     std::lock_guard<std::recursive_mutex> lock(mutex);
     if (in_context()) return TK_CU_INVALID_CONTEXT;
     if (to_device && !on_device(reinterpret_cast<tk_cu_address>(to), bytes)) return TK_CU_INVALID_VALUE;
     if (from_device && !on_device(reinterpret_cast<tk_cu_address>(from), bytes)) return TK_CU_INVALID_VALUE;
-    memmove(to, from, bytes);
+    Stream *stream = stream_of(on);
     statistics.copies++;
-    return TK_CU_SUCCESS;
+    if (from_device || is_pinned(from, bytes)) {
+        tk_cu_result result = emulated::give(stream, [=] { memmove(to, from, bytes); return TK_CU_SUCCESS; });
+        // The host's ordinary memory has the bytes when the call returns.
+        if (!to_device && !is_pinned(to, bytes) && !stream->capture) result = emulated::finish(stream, stream->issued);
+        return result;
+    }
+    // The host's ordinary memory is read before the call returns.
+    std::vector<char> staged((const char *)from, (const char *)from + bytes);
+    return emulated::give(stream, [=] { memcpy(to, staged.data(), bytes); return TK_CU_SUCCESS; });
 }
 
 tk_cu_result launch(tk_cu_function handle, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
-                    tk_cu_stream, void **arguments, void **) {
+                    tk_cu_stream stream, void **arguments, void **) {
     std::lock_guard<std::recursive_mutex> lock(mutex);
     Function *function = reinterpret_cast<Function *>(handle);
     if (in_context()) return TK_CU_INVALID_CONTEXT;
     if (!gx || !gy || !gz || !bx || !by || !bz || gx > 0x7fffffffu || gy > 65535 || gz > 65535) return TK_CU_INVALID_VALUE;
     if (bx * by * bz > 1024 || (int)shared > function->shared_bytes) return TK_CU_INVALID_VALUE;
-    Runner runner = function->runner;
-    auto faulty = registered().find(fault);
-    if (!fault.empty() && faulty != registered().end() && faulty->second.count(function->name)) runner = faulty->second[function->name];
-    const char *reason = nullptr;
-    statistics.launches++;
-    emulated::set_dynamic_shared(shared);
-    if (runner({gx, gy, gz}, {bx, by, bz}, arguments, &reason)) return TK_CU_SUCCESS;
-    failure = function->name + ": " + reason;
-    return TK_CU_LAUNCH_FAILED;
+    Node node;
+    node.function = function;
+    node.grid = {gx, gy, gz};
+    node.block = {bx, by, bz};
+    node.shared = shared;
+    node.arguments = function->kernel.keep(arguments);
+    return emulated::give(stream_of(stream), std::move(node));
 }
 
 /// Takes what the real one takes, of 16-bit elements, three axes and boxes whose rows have 128 bytes.
@@ -125,8 +149,6 @@ tk_cu_result encode_tensor_map(tk_cu_tensor_map to, int type, unsigned rank, voi
     return in_context();
 }
 
-struct Event { std::chrono::steady_clock::time_point time; };
-
 tk_cu_result device_attribute(int *value, int attribute, tk_cu_device) {
     switch (attribute) {
     case TK_CU_CAPABILITY_MAJOR: *value = options.capability / 10; break;
@@ -135,6 +157,7 @@ tk_cu_result device_attribute(int *value, int attribute, tk_cu_device) {
     case TK_CU_MAX_BLOCK_THREADS: *value = 1024; break;
     case TK_CU_MAX_SHARED_BYTES: *value = 227 << 10; break;
     case TK_CU_L2_BYTES: *value = 1 << 20; break;
+    case TK_CU_CLOCK_KILOHERTZ: *value = 1000000; break;
     default: return TK_CU_INVALID_VALUE;
     }
     return TK_CU_SUCCESS;
@@ -146,6 +169,8 @@ tk_cu_result describe(tk_cu_result result, const char **out) {
     case TK_CU_INVALID_VALUE: *out = "CUDA_ERROR_INVALID_VALUE"; break;
     case TK_CU_INVALID_CONTEXT: *out = "CUDA_ERROR_INVALID_CONTEXT"; break;
     case TK_CU_LAUNCH_FAILED: *out = "CUDA_ERROR_LAUNCH_FAILED"; break;
+    case TK_CU_CAPTURE_UNSUPPORTED: *out = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"; break;
+    case TK_CU_CAPTURE_INVALIDATED: *out = "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"; break;
     case TK_CU_NO_DEVICE: *out = "CUDA_ERROR_NO_DEVICE"; break;
     case TK_CU_UNSUPPORTED_PTX: *out = "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"; break;
     default: *out = "an emulated error";
@@ -155,18 +180,34 @@ tk_cu_result describe(tk_cu_result result, const char **out) {
 
 }  // namespace
 
-emulated::Registration::Registration(const char *of_fault, const char *name, Runner runner) { registered()[of_fault][name] = runner; }
+tk_cu_result emulated::run(const Node &node) {
+    Runner runner = node.function->kernel.run;
+    auto faulty = registered().find(fault);
+    if (!fault.empty() && faulty != registered().end() && faulty->second.count(node.function->name))
+        runner = faulty->second[node.function->name].run;
+    const char *reason = nullptr;
+    statistics.launches++;
+    emulated::set_dynamic_shared(node.shared);
+    if (runner(node.grid, node.block, node.arguments->places.data(), &reason)) return TK_CU_SUCCESS;
+    failure = node.function->name + ": " + reason;
+    return TK_CU_LAUNCH_FAILED;
+}
+
+emulated::Registration::Registration(const char *of_fault, const char *name, Kernel kernel) { registered()[of_fault][name] = kernel; }
 
 extern "C" {
 
-tk_emulator_options tk_emulator_defaults(void) { return {12000, 1, 90, TK_CU_SUCCESS, (size_t)1 << 30}; }
+tk_emulator_options tk_emulator_defaults(void) { return {12000, 1, 90, TK_CU_SUCCESS, TK_CU_SUCCESS, (size_t)1 << 30}; }
 void tk_emulator_set_order(int order, unsigned seed) { emulated::set_order(order, seed); }
+void tk_emulator_set_delayed(int delayed) { emulated::set_delayed(delayed != 0); }
 void tk_emulator_set_fault(const char *name) { fault = name ? name : ""; }
 const char *tk_emulator_failure(void) { return failure.c_str(); }
 
 tk_emulator_statistics tk_emulator_get_statistics(void) {
     std::lock_guard<std::recursive_mutex> lock(mutex);
     tk_emulator_statistics result = statistics;
+    result.graph_launches = emulated::graph_launches;
+    result.waits = emulated::waits;
     for (const auto &[address, memory] : blocks) result.damaged_blocks += !intact(address, memory);
     return result;
 }
@@ -208,27 +249,38 @@ void tk_emulator_load(tk_cuda_driver *driver, tk_emulator_options wanted) {
     driver->allocate = allocate;
     driver->deallocate = deallocate;
     driver->allocate_host = [](void **out, size_t bytes, unsigned) -> tk_cu_result {
+        std::lock_guard<std::recursive_mutex> lock(mutex);
         *out = malloc(bytes);
-        return *out ? in_context() : TK_CU_OUT_OF_MEMORY;
+        if (!*out) return TK_CU_OUT_OF_MEMORY;
+        memset(*out, fresh, bytes);
+        host_blocks[*out] = bytes;
+        statistics.host_allocations++;
+        return in_context();
     };
-    driver->deallocate_host = [](void *memory) -> tk_cu_result { free(memory); return in_context(); };
-    driver->copy_to_device = [](tk_cu_address to, const void *from, size_t bytes, tk_cu_stream) -> tk_cu_result {
-        return copy(reinterpret_cast<void *>(to), from, bytes, true, false);
+    driver->deallocate_host = [](void *memory) -> tk_cu_result {
+        std::lock_guard<std::recursive_mutex> lock(mutex);
+        emulated::finish_all();
+        if (!host_blocks.erase(memory)) return TK_CU_INVALID_VALUE;
+        free(memory);
+        return in_context();
     };
-    driver->copy_to_host = [](void *to, tk_cu_address from, size_t bytes, tk_cu_stream) -> tk_cu_result {
-        return copy(to, reinterpret_cast<const void *>(from), bytes, false, true);
+    driver->copy_to_device = [](tk_cu_address to, const void *from, size_t bytes, tk_cu_stream on) -> tk_cu_result {
+        return copy(reinterpret_cast<void *>(to), from, bytes, true, false, on);
     };
-    driver->copy_on_device = [](tk_cu_address to, tk_cu_address from, size_t bytes, tk_cu_stream) -> tk_cu_result {
-        return copy(reinterpret_cast<void *>(to), reinterpret_cast<const void *>(from), bytes, true, true);
+    driver->copy_to_host = [](void *to, tk_cu_address from, size_t bytes, tk_cu_stream on) -> tk_cu_result {
+        return copy(to, reinterpret_cast<const void *>(from), bytes, false, true, on);
     };
-    driver->set_bytes = [](tk_cu_address to, unsigned char value, size_t bytes, tk_cu_stream) -> tk_cu_result {
+    driver->copy_on_device = [](tk_cu_address to, tk_cu_address from, size_t bytes, tk_cu_stream on) -> tk_cu_result {
+        return copy(reinterpret_cast<void *>(to), reinterpret_cast<const void *>(from), bytes, true, true, on);
+    };
+    driver->set_bytes = [](tk_cu_address to, unsigned char value, size_t bytes, tk_cu_stream on) -> tk_cu_result {
+        std::lock_guard<std::recursive_mutex> lock(mutex);
         if (in_context() || !on_device(to, bytes)) return in_context() ? TK_CU_INVALID_CONTEXT : TK_CU_INVALID_VALUE;
-        memset(reinterpret_cast<void *>(to), value, bytes);
-        return TK_CU_SUCCESS;
+        return emulated::give(stream_of(on), [=] { memset(reinterpret_cast<void *>(to), value, bytes); return TK_CU_SUCCESS; });
     };
     driver->load_module = [](tk_cu_module *module, const void *image, unsigned, int *, void **) -> tk_cu_result {
         *module = reinterpret_cast<tk_cu_module>(const_cast<void *>(image));
-        return in_context();
+        return options.module_result ? options.module_result : in_context();
     };
     driver->unload_module = [](tk_cu_module) -> tk_cu_result { return in_context(); };
     driver->function = [](tk_cu_function *out, tk_cu_module, const char *name) -> tk_cu_result {
@@ -237,7 +289,7 @@ void tk_emulator_load(tk_cuda_driver *driver, tk_emulator_options wanted) {
         if (found == registered()[""].end()) return TK_CU_NOT_FOUND;
         Function &function = functions[name];
         function.name = name;
-        function.runner = found->second;
+        function.kernel = found->second;
         *out = reinterpret_cast<tk_cu_function>(&function);
         return in_context();
     };
@@ -251,29 +303,7 @@ void tk_emulator_load(tk_cuda_driver *driver, tk_emulator_options wanted) {
     driver->function_attribute = [](int *value, int, tk_cu_function) -> tk_cu_result { *value = 0; return in_context(); };
     driver->launch = launch;
     driver->encode_tensor_map = encode_tensor_map;
-    driver->create_stream = [](tk_cu_stream *stream, unsigned) -> tk_cu_result {
-        *stream = reinterpret_cast<tk_cu_stream>(malloc(1));
-        return in_context();
-    };
-    driver->destroy_stream = [](tk_cu_stream stream) -> tk_cu_result { free(stream); return in_context(); };
-    driver->synchronize_stream = [](tk_cu_stream) -> tk_cu_result { return in_context(); };
-    driver->stream_waits = [](tk_cu_stream, tk_cu_event, unsigned) -> tk_cu_result { return in_context(); };
-    driver->create_event = [](tk_cu_event *event, unsigned) -> tk_cu_result {
-        *event = reinterpret_cast<tk_cu_event>(new Event{});
-        return in_context();
-    };
-    driver->destroy_event = [](tk_cu_event event) -> tk_cu_result { delete reinterpret_cast<Event *>(event); return in_context(); };
-    driver->record_event = [](tk_cu_event event, tk_cu_stream) -> tk_cu_result {
-        reinterpret_cast<Event *>(event)->time = std::chrono::steady_clock::now();
-        return in_context();
-    };
-    driver->query_event = [](tk_cu_event) -> tk_cu_result { return in_context(); };
-    driver->synchronize_event = [](tk_cu_event) -> tk_cu_result { return in_context(); };
-    driver->elapsed = [](float *milliseconds, tk_cu_event first, tk_cu_event last) -> tk_cu_result {
-        std::chrono::duration<float, std::milli> time = reinterpret_cast<Event *>(last)->time - reinterpret_cast<Event *>(first)->time;
-        *milliseconds = time.count();
-        return in_context();
-    };
+    emulated::add_streams(driver);
 }
 
 }

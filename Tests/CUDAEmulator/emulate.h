@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -77,7 +78,25 @@ template <class... A> bool run(void (*kernel)(A...), Size grid, Size block, void
     Call<A...> call{kernel, arguments};
     return launch(grid, block, Call<A...>::body, &call, reason);
 }
-struct Registration { Registration(const char *fault, const char *name, Runner runner); };
+
+/// A copy of a kernel's arguments, for work that runs later than it was given.
+struct Kept {
+    virtual ~Kept() = default;
+    std::vector<void *> places;
+};
+template <class... A> struct KeptArguments : Kept {
+    std::tuple<A...> values;
+    template <size_t... I> KeptArguments(void **arguments, std::index_sequence<I...>) : values(*static_cast<A *>(arguments[I])...) {
+        places = {(void *)&std::get<I>(values)...};
+    }
+};
+typedef std::shared_ptr<Kept> (*Keeper)(void **arguments);
+template <class... A> std::shared_ptr<Kept> keep(void (*)(A...), void **arguments) {
+    return std::make_shared<KeptArguments<A...>>(arguments, std::index_sequence_for<A...>{});
+}
+
+struct Kernel { Runner run; Keeper keep; };
+struct Registration { Registration(const char *fault, const char *name, Kernel kernel); };
 
 template <class T> T shuffled(T value, int lane) {
     static_assert(sizeof(T) <= 8, "a shuffle moves 8 bytes");

@@ -17,7 +17,8 @@
 #include "../../Sources/CCUDA/kernels/vectors.cuh"
 #include "../../Sources/CCUDA/kernels/walk.cuh"
 
-#define RUNNER(name) [](emulated::Size g, emulated::Size b, void **a, const char **r) { return emulated::run(name, g, b, a, r); }
+#define RUNNER(name) emulated::Kernel{[](emulated::Size g, emulated::Size b, void **a, const char **r) { return emulated::run(name, g, b, a, r); }, \
+                                      [](void **a) { return emulated::keep(name, a); }}
 #define TK_EXPORT(name) static emulated::Registration register_##name("", #name, RUNNER(name));
 namespace sound {
 #include "../../Sources/CCUDA/kernels/tensor_product.cuh"
@@ -43,6 +44,8 @@ namespace sound {
 #include "../../Sources/CCUDA/kernels/memory.cu"
 #include "../../Sources/CCUDA/kernels/norms.cu"
 #include "../../Sources/CCUDA/kernels/optimizers.cu"
+#include "../../Sources/CCUDA/kernels/peaks.cu"
+#include "../../Sources/CCUDA/kernels/peaks_tensor.cu"
 #include "../../Sources/CCUDA/kernels/pooling.cu"
 #include "../../Sources/CCUDA/kernels/quantized.cu"
 #include "../../Sources/CCUDA/kernels/random.cu"

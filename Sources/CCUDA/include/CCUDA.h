@@ -11,6 +11,7 @@
 #include "kernel_arguments.h"
 
 #ifndef __cplusplus
+#include "current_stream.h"
 #include "error_scope.h"
 #endif
 
@@ -30,6 +31,14 @@ typedef struct CUevent_st *tk_cu_event;
 typedef struct CUgraph_st *tk_cu_graph;
 typedef struct CUgraphExec_st *tk_cu_graph_exec;
 typedef struct CUtensorMap_st *tk_cu_tensor_map;   // 128 bytes at a multiple of 64
+typedef struct CUgraphNode_st *tk_cu_graph_node;
+/// CUDA_KERNEL_NODE_PARAMS_v2: a launch in a graph.
+typedef struct {
+    tk_cu_function function;
+    unsigned grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes;
+    void **arguments, **extra, *kernel;
+    tk_cu_context context;
+} tk_cu_kernel_node;
 
 // ---- the driver's numbers that are used: X(name here, name in cuda.h, value) ----
 #define TK_CUDA_CONSTANTS(X)                                                     \
@@ -42,7 +51,11 @@ typedef struct CUtensorMap_st *tk_cu_tensor_map;   // 128 bytes at a multiple of
     X(TK_CU_UNSUPPORTED_PTX, CUDA_ERROR_UNSUPPORTED_PTX_VERSION, 222)            \
     X(TK_CU_NOT_FOUND, CUDA_ERROR_NOT_FOUND, 500)                                \
     X(TK_CU_NOT_READY, CUDA_ERROR_NOT_READY, 600)                                \
+    X(TK_CU_ILLEGAL_ADDRESS, CUDA_ERROR_ILLEGAL_ADDRESS, 700)                    \
     X(TK_CU_LAUNCH_FAILED, CUDA_ERROR_LAUNCH_FAILED, 719)                        \
+    X(TK_CU_CAPTURE_UNSUPPORTED, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, 900)     \
+    X(TK_CU_CAPTURE_INVALIDATED, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, 901)     \
+    X(TK_CU_CLOCK_KILOHERTZ, CU_DEVICE_ATTRIBUTE_CLOCK_RATE, 13)                 \
     X(TK_CU_MAX_BLOCK_THREADS, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1)     \
     X(TK_CU_MULTIPROCESSORS, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 16)       \
     X(TK_CU_L2_BYTES, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, 38)                     \
@@ -55,7 +68,8 @@ typedef struct CUtensorMap_st *tk_cu_tensor_map;   // 128 bytes at a multiple of
     X(TK_CU_JIT_ERROR_LOG_BYTES, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, 6)          \
     X(TK_CU_STREAM_NON_BLOCKING, CU_STREAM_NON_BLOCKING, 1)                      \
     X(TK_CU_EVENT_NO_TIMING, CU_EVENT_DISABLE_TIMING, 2)                         \
-    X(TK_CU_CAPTURE_THREAD_LOCAL, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, 1)        \
+    X(TK_CU_CAPTURE_RELAXED, CU_STREAM_CAPTURE_MODE_RELAXED, 2)                  \
+    X(TK_CU_CAPTURE_ACTIVE, CU_STREAM_CAPTURE_STATUS_ACTIVE, 1)                  \
     X(TK_CU_TENSOR_MAP_16_BITS, CU_TENSOR_MAP_DATA_TYPE_UINT16, 1)               \
     X(TK_CU_TENSOR_MAP_SWIZZLE_128, CU_TENSOR_MAP_SWIZZLE_128B, 3)               \
     X(TK_CU_TENSOR_MAP_L2_256, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, 3)
@@ -108,6 +122,10 @@ enum { TK_CUDA_CONSTANTS(X) };
                                                      int, int))                                                       \
     X(begin_capture, cuStreamBeginCapture_v2, 0, (tk_cu_stream, int))                                                 \
     X(end_capture, cuStreamEndCapture, 0, (tk_cu_stream, tk_cu_graph *))                                              \
+    X(capture_info, cuStreamGetCaptureInfo_v2, 0, (tk_cu_stream, int *, uint64_t *, tk_cu_graph *,                    \
+                                                   const tk_cu_graph_node **, size_t *))                              \
+    X(set_kernel_node, cuGraphExecKernelNodeSetParams_v2, 0, (tk_cu_graph_exec, tk_cu_graph_node,                     \
+                                                              const tk_cu_kernel_node *))                             \
     X(instantiate_graph, cuGraphInstantiateWithFlags, 0, (tk_cu_graph_exec *, tk_cu_graph, unsigned long long))       \
     X(launch_graph, cuGraphLaunch, 0, (tk_cu_graph_exec, tk_cu_stream))                                               \
     X(destroy_graph_exec, cuGraphExecDestroy, 0, (tk_cu_graph_exec))                                                  \

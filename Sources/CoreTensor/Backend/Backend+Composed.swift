@@ -4,6 +4,12 @@ extension Backend {
     /// False: by way of float32.
     public var multipliesHalfFloats: Bool { false }
 
+    /// By ``sumOfSquares(_:)``.
+    public func sumOfSquares(_ tensors: [RawTensor], to out: RawTensor) {
+        let total = tensors.reduce(0) { $0 + sumOfSquares($1) }
+        withUnsafeBytes(of: total) { fill(out, $0.baseAddress!) }
+    }
+
     /// An element at a time, by ``scatterReduce(_:_:index:_:outputView:n:)``.
     public func setRows(_ out: RawTensor, ids: RawTensor, _ rows: RawTensor) {
         let places = RawTensor(rows.layout, .int64, ids.device)

@@ -53,6 +53,9 @@ public protocol Backend: AnyObject, Sendable {
     func cumsum(_ x: RawTensor, _ out: RawTensor, _ view: AxisView)
     /// Σ x², accumulated in double.
     func sumOfSquares(_ x: RawTensor) -> Double
+    /// Σ x² over all elements of several floats, in double, to the one element of `out`, float64: nobody waits for it. The default takes one
+    /// after the other.
+    func sumOfSquares(_ tensors: [RawTensor], to out: RawTensor)
 
     // MARK: Indexing. Indices are int64 and were checked.
     /// `out[i, :] = table[ids[i], :]`: `table [rows, width]`, `ids [n]`, `out [n, width]`.

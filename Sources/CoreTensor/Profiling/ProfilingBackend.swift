@@ -88,6 +88,10 @@ final class ProfilingBackend: Backend {
         time("sumOfSquares", [x]) { timed.sumOfSquares(x) }
     }
 
+    func sumOfSquares(_ tensors: [RawTensor], to out: RawTensor) {
+        time("sumOfSquares", tensors + [out]) { timed.sumOfSquares(tensors, to: out) }
+    }
+
     func gatherRows(_ table: RawTensor, ids: RawTensor, _ out: RawTensor) {
         time("gatherRows", [table, ids, out]) { timed.gatherRows(table, ids: ids, out) }
     }

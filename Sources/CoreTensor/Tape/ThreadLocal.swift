@@ -21,6 +21,8 @@ public final class ThreadLocal {
     var autocastCopies: [AutocastCopies.Key: AutocastCopies.Entry] = [:]
     /// The ``fused(_:)`` function that is being recorded on this thread.
     var recording: Recording?
+    /// What records the work of this thread, if anything does.
+    var capture: (any WorkCapture)?
     /// Whether backward passes look for NaN.
     public var detectsAnomalies = false
     /// The profiler's scopes around what runs now, outermost first.

@@ -10,7 +10,7 @@ public final class Storage: @unchecked Sendable {
     /// The device whose memory this is.
     public let device: Device
     /// Keeps foreign memory alive (a mapped file, say). Such memory is never written to.
-    let owner: AnyObject?
+    package let owner: AnyObject?
 
     /// Address of the first byte (a device address off the CPU).
     @inline(__always)

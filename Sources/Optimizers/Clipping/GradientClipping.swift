@@ -15,7 +15,9 @@ public func gradNorm(_ parameters: [Parameter], p: Double = 2) -> Double {
     let gradients = parameters.compactMap { $0.grad?.detached() }.filter { $0.count > 0 }
     return withoutGrad {
         if p == 2 {
-            return gradients.reduce(0) { $0 + $1.raw.backend.sumOfSquares($1.contiguous().raw) }.squareRoot()
+            // A device is asked once.
+            let byDevice = Dictionary(grouping: gradients, by: \.device)
+            return byDevice.values.reduce(0) { $0 + sumOfSquares($1).item(Double.self) }.squareRoot()
         }
         // Sums in double, so that single precision does not overflow on the way.
         func total(_ f: (Tensor) -> Tensor) -> Double {
@@ -44,6 +46,31 @@ public func clipGradNorm(_ parameters: [Parameter], maxNorm: Double, p: Double =
     let norm = gradNorm(parameters, p: p)
     scaleGradients(parameters, norm, maxNorm)
     return norm
+}
+
+/// Σ g² over tensors of one device, float64 `[]`.
+private func sumOfSquares(_ gradients: [Tensor]) -> Tensor {
+    let total = RawTensor(Layout(shape: []), .float64, gradients[0].device)
+    total.backend.sumOfSquares(gradients.map { $0.contiguous().raw }, to: total)
+    return Tensor(raw: total)
+}
+
+/// As ``clipGradNorm(_:maxNorm:p:)`` with the Euclidean norm, which is returned as a tensor, float64 `[]`, of the gradients' device: nobody
+/// waits for the device, and the step can be captured in a graph. Traps if gradients are on several devices.
+@discardableResult
+public func clipGradNormOnDevice(_ parameters: [Parameter], maxNorm: Double) -> Tensor {
+    if !(maxNorm >= 0) { fail("clipGradNormOnDevice", "a norm of \(maxNorm)") }
+    let gradients = parameters.compactMap { $0.grad?.detached() }
+    guard let device = gradients.first?.device else { return Tensor(0, dtype: .float64) }
+    if let other = gradients.first(where: { $0.device != device }) {
+        fail("clipGradNormOnDevice", "gradients on \(device) and \(other.device); clip those of each device for themselves")
+    }
+    return withoutGrad {
+        let norm = sqrt(sumOfSquares(gradients))
+        let factor = (maxNorm / (norm + 1e-6)).clamped(max: 1)
+        rewriteGradients(parameters) { $0 *= factor.to($0.dtype) }
+        return norm
+    }
 }
 
 /// As ``clipGradNorm(_:maxNorm:p:)``, but throws ``NonFiniteGradientError`` and leaves the gradients alone if the norm is infinite

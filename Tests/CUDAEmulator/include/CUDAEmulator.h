@@ -1,4 +1,5 @@
-// A driver that runs the library's own kernels on the CPU, for tests: every GPU thread is a fiber, a launch ends before it returns.
+// A driver that runs the library's own kernels on the CPU, for tests: every GPU thread is a fiber. A launch ends before it returns, unless
+// work is delayed.
 #ifndef TAPESTRY_CUDA_EMULATOR_H
 #define TAPESTRY_CUDA_EMULATOR_H
 
@@ -14,6 +15,7 @@ typedef struct {
     int device_count;        // 1
     int capability;          // 90
     int start_result;        // what cuInit gives
+    int module_result;       // what loading the kernels gives
     size_t memory_bytes;     // of each device
 } tk_emulator_options;
 tk_emulator_options tk_emulator_defaults(void);
@@ -32,10 +34,17 @@ void tk_emulator_set_fault(const char *fault);
 /// the one before computed.
 int tk_emulator_load_blas(tk_cublaslt *blas, int milliseconds);
 
+/// Delays work of streams until somebody waits for it, and runs no more of it than that needs: work that goes ahead without waiting for
+/// another stream meets memory as it was before. (By default all work is done at once.)
+void tk_emulator_set_delayed(int delayed);
+
 /// What went wrong in the last launch that failed.
 const char *tk_emulator_failure(void);
 
-typedef struct { int64_t launches, allocations, live_blocks, live_bytes, damaged_blocks, copies; } tk_emulator_statistics;
+typedef struct {
+    int64_t launches, allocations, live_blocks, live_bytes, damaged_blocks, copies;
+    int64_t host_allocations, graph_launches, waits;   // pinned blocks ever got; graphs started; times that the host waited
+} tk_emulator_statistics;
 tk_emulator_statistics tk_emulator_get_statistics(void);
 
 /// The names of the kernels, each ending in a newline.

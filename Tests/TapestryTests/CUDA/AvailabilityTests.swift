@@ -75,6 +75,21 @@ extension CUDATests {
             #expect(text.hasPrefix("cuInit fails: an emulated error"))
         }
 
+        /// A driver that is older than the kernels' PTX does not take them: the first operation says so.
+        @Test func kernelsThatAreTooNew() {
+            let text = reason {
+                try Emulated.with {
+                    $0.module_result = Int32(TK_CU_UNSUPPORTED_PTX)
+                } _: {
+                    let context = try CUDAContext(CUDADriver($0), index: 0)
+                    try CUDA.catchingErrors { context.launch(KernelName("tk_arange"), grid: (1, 1), block: (256, 1), 0) }
+                }
+            }
+            #expect(
+                text.hasPrefix("the driver (CUDA 12.0) does not take the kernels ")
+                    && text.contains("CUDA_ERROR_UNSUPPORTED_PTX_VERSION") && text.contains("install a newer driver"), "\(text)")
+        }
+
         @Test func aDeviceThatIsNotThere() {
             _ = Emulated.device
             #expect(reason { _ = try CUDA.device(3) } == "no device 3: the machine has 1, numbered from 0")

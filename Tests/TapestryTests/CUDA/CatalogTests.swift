@@ -1,6 +1,7 @@
 import CUDAEmulator
 import ConformanceSuite
 import Foundation
+import OperationCatalog
 import Tapestry
 import TestSupport
 import Testing

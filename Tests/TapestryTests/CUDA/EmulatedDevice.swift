@@ -47,6 +47,13 @@ enum Emulated {
     /// Forward, backward and shuffled.
     static let orders = [0, 1, 2]
 
+    /// Work is done as late as it may be, and streams go on side by side.
+    static func delayed<R>(_ body: () throws -> R) rethrows -> R {
+        tk_emulator_set_delayed(1)
+        defer { tk_emulator_set_delayed(0) }
+        return try body()
+    }
+
     static func faulty<R>(_ fault: String, _ body: () throws -> R) rethrows -> R {
         tk_emulator_set_fault(fault)
         defer { tk_emulator_set_fault(nil) }

@@ -1,4 +1,5 @@
 import ConformanceSuite
+import OperationCatalog
 import Tapestry
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import Foundation
+import OperationCatalog
 import Tapestry
 import Testing
 
@@ -20,7 +21,7 @@ import Testing
     private static func text() -> String {
         var lines = [
             "# Operations", "",
-            "Every row of the operation catalogue (`Tests/TapestryTests/OpCatalog`), by family. From a row the tests check values against",
+            "Every row of the operation catalogue (`Tests/OperationCatalog`), by family. From a row the tests check values against",
             "an independent reference or PyTorch's own cases, every element type, first and second derivatives against differences, the",
             "adjoint identity of forward and reverse mode, strided inputs, and `vmap` against a loop.", "",
             "* **Types** beside `float64`, each checked. Real operations convert integers to `float32` where the type has no such",

@@ -54,8 +54,7 @@ extension Tensor {
         if !((total .> 0) .& total.isFinite).all().item(Bool.self) {
             fail("multinomial", "a row of weights adds up to 0, is infinite or has a NaN")
         }
-        let draw =
-            Tensor(uniform: Array(shape.dropLast()) + [1], dtype: .float64, device: device, generator: generator) * total
+        let draw = Tensor(uniform: Array(shape.dropLast()) + [1], dtype: .float64, device: device, generator: generator) * total
         return (cumulative .<= draw).sum(-1).clamped(max: Double(shape.last! - 1))
     }
 }

@@ -35,9 +35,15 @@ public final class RandomGenerator: Sendable {
     /// Reserves the numbers for `count` elements and returns where they start.
     func reserve(_ count: Int, _ dtype: DType) -> State {
         let perCounter = dtype.byteCount == 8 ? 2 : 4
-        return lock.withLock {
+        let counters = UInt64((count + perCounter - 1) / perCounter)
+        return ThreadLocal.workCapture?.draw(self, counters: counters) ?? reserve(counters: counters)
+    }
+
+    /// Reserves counters and returns where they start.
+    package func reserve(counters: UInt64) -> State {
+        lock.withLock {
             let start = current
-            current.position &+= UInt64((count + perCounter - 1) / perCounter)
+            current.position &+= counters
             return start
         }
     }

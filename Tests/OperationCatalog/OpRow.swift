@@ -2,28 +2,28 @@ import Tapestry
 import TestSupport
 
 /// One operation of the catalogue: what to call it with, and what is true of it. Every check runs from this row.
-struct OpRow: Sendable, CustomStringConvertible {
-    let name: String
+package struct OpRow: Sendable, CustomStringConvertible {
+    package let name: String
     /// Lists of arguments to try, sizes 0 and rank 0 among them.
-    let samples: [[Operand]]
-    let reference: Reference
+    package let samples: [[Operand]]
+    package let reference: Reference
     /// Types, beside float64, whose result must agree with float64's on the same numbers.
-    var types: [DType] = [.float32, .float16, .bfloat16]
+    package var types: [DType] = [.float32, .float16, .bfloat16]
     /// Integer types that the operation takes, with results equal to float64's.
-    var integerTypes: [DType] = []
+    package var integerTypes: [DType] = []
     /// How often it can be differentiated.
-    var orders = 2
+    package var orders = 2
     /// Largest error in units of the standard tolerance of the type, where rounding piles up.
-    var slack = 1.0
+    package var slack = 1.0
     /// False for operations whose result's shape depends on the elements: they have no place in `vmap`.
-    var isBatchable = true
+    package var isBatchable = true
     /// Whether the rows of ``OpCatalog/complexNumbers`` check it with complex numbers too.
-    var takesComplex: Bool { OpCatalog.complexNumbers.contains { $0.name == "\(name) of complex numbers" } }
-    let call: @Sendable ([Tensor]) -> Tensor
+    package var takesComplex: Bool { OpCatalog.complexNumbers.contains { $0.name == "\(name) of complex numbers" } }
+    package let call: @Sendable ([Tensor]) -> Tensor
 
-    var description: String { name }
+    package var description: String { name }
 
-    enum Reference: Sendable {
+    package enum Reference: Sendable {
         /// Elementwise with broadcasting.
         case elements(@Sendable ([Double]) -> Double)
         case arrays(@Sendable ([ReferenceArray]) -> ReferenceArray)
@@ -31,7 +31,7 @@ struct OpRow: Sendable, CustomStringConvertible {
         case golden(String)
     }
 
-    init(
+    package init(
         _ name: String, _ samples: [[Operand]], _ reference: Reference, types: [DType] = [.float32, .float16, .bfloat16],
         integers: [DType] = [], orders: Int = 2, slack: Double = 1, batchable: Bool = true,
         _ call: @escaping @Sendable ([Tensor]) -> Tensor
@@ -48,19 +48,19 @@ struct OpRow: Sendable, CustomStringConvertible {
     }
 
     /// The arguments of a sample, the same in every run; others of the same kind for another `draw`.
-    func inputs(_ sample: Int, draw: Int = 0) -> [Tensor] {
+    package func inputs(_ sample: Int, draw: Int = 0) -> [Tensor] {
         var seed: UInt64 = 14_695_981_039_346_656_037
         for byte in name.utf8 { seed = (seed ^ UInt64(byte)) &* 1_099_511_628_211 }
         let generator = RandomGenerator(seed: seed &+ UInt64(sample + 1000 * draw))
         return samples[sample].map { $0.make(generator) }
     }
 
-    func wanted(_ sample: Int) -> [Bool] { samples[sample].map(\.isDifferentiable) }
+    package func wanted(_ sample: Int) -> [Bool] { samples[sample].map(\.isDifferentiable) }
 }
 
 /// An argument to draw.
-struct Operand: Sendable {
-    enum Domain: Sendable {
+package struct Operand: Sendable {
+    package enum Domain: Sendable {
         case uniform(ClosedRange<Double>)
         /// At least `gap` away from 0, to keep clear of a kink or pole.
         case awayFromZero(gap: Double, to: Double)
@@ -69,27 +69,29 @@ struct Operand: Sendable {
         case integers(Range<Int>)
         case boolean
     }
-    let shape: [Int]
-    let domain: Domain
+    package let shape: [Int]
+    package let domain: Domain
 
-    static func real(_ shape: [Int], _ range: ClosedRange<Double> = -2...2) -> Operand {
+    package static func real(_ shape: [Int], _ range: ClosedRange<Double> = -2...2) -> Operand {
         Operand(shape: shape, domain: .uniform(range))
     }
-    static func nonzero(_ shape: [Int], gap: Double = 0.2, to limit: Double = 2) -> Operand {
+    package static func nonzero(_ shape: [Int], gap: Double = 0.2, to limit: Double = 2) -> Operand {
         Operand(shape: shape, domain: .awayFromZero(gap: gap, to: limit))
     }
-    static func distinct(_ shape: [Int]) -> Operand { Operand(shape: shape, domain: .distinct) }
-    static func integers(_ shape: [Int], _ range: Range<Int>) -> Operand { Operand(shape: shape, domain: .integers(range)) }
-    static func boolean(_ shape: [Int]) -> Operand { Operand(shape: shape, domain: .boolean) }
+    package static func distinct(_ shape: [Int]) -> Operand { Operand(shape: shape, domain: .distinct) }
+    package static func integers(_ shape: [Int], _ range: Range<Int>) -> Operand {
+        Operand(shape: shape, domain: .integers(range))
+    }
+    package static func boolean(_ shape: [Int]) -> Operand { Operand(shape: shape, domain: .boolean) }
 
-    var isDifferentiable: Bool {
+    package var isDifferentiable: Bool {
         switch domain {
         case .integers, .boolean: false
         default: true
         }
     }
 
-    func make(_ generator: RandomGenerator) -> Tensor {
+    package func make(_ generator: RandomGenerator) -> Tensor {
         let count = shape.reduce(1, *)
         switch domain {
         case .uniform(let range):

@@ -2,11 +2,11 @@ import Tapestry
 import TestSupport
 
 /// Every operation, by family. A new operation adds its row here and gets every check of ``OpCatalogTests``.
-enum OpCatalog {
-    static let rows: [OpRow] = families.flatMap(\.rows)
+package enum OpCatalog {
+    package static let rows: [OpRow] = families.flatMap(\.rows)
 
     /// The rows by the kind of operation, as `Documentation/Operations.md` lists them.
-    static let families: [(title: String, rows: [OpRow])] = [
+    package static let families: [(title: String, rows: [OpRow])] = [
         ("Elementwise functions", unary + special), ("Activations", activations + moreActivations),
         ("Functions of two operands", binary + moreBinary + integers), ("Comparison, logic and choice", logic),
         ("Complex numbers", complexNumbers), ("Reductions", reductions), ("Scans", scans), ("Sorting and searching", sorting),
