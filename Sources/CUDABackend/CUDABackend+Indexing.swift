@@ -97,12 +97,12 @@ extension CUDABackend {
         let n = x.count, chunks = (n + 1023) / 1024
         if n == 0 { return scratch([0], .int64) }
         let begins = scratch([chunks + 1], .int64), from = address(x, "nonzero"), places = address(begins, "nonzero")
-        run(KernelName("tk_nonzero_count"), pieces: chunks, from, places, n)
-        run(KernelName("tk_nonzero_begin"), pieces: 1, places, chunks)
+        run(KernelName("tk_nonzero_count"), pieces: chunks * 32, from, places, n)
+        context.launch(KernelName("tk_nonzero_begin"), grid: (1, 1), block: (256, 1), places, chunks)
         var count = 0
         withUnsafeMutableBytes(of: &count) { context.copyToHost($0.baseAddress!, places + UInt64(8 * chunks), 8) }
         let out = scratch([count], .int64)
-        if count > 0 { run(KernelName("tk_nonzero_write"), pieces: chunks, from, places, address(out, "nonzero"), n) }
+        if count > 0 { run(KernelName("tk_nonzero_write"), pieces: chunks * 32, from, places, address(out, "nonzero"), n) }
         return out
     }
 

@@ -113,26 +113,45 @@ TK_KERNEL(256) tk_first_out_of_range(const long long *index, unsigned long long 
 TK_EXPORT(tk_first_out_of_range)
 
 enum { NONZERO_CHUNK = 1024 };
-/// How many elements of every chunk are true; then where each chunk's positions begin (one thread: chunks are few); then the positions.
+/// How many elements of every chunk are true, a warp to a chunk; then where each chunk's positions begin, by one block; then the positions.
 TK_KERNEL(256) tk_nonzero_count(const unsigned char *x, long long *counts, long long n) {
-    for (long long c = tk_first(); c * NONZERO_CHUNK < n; c += tk_step()) {
+    int lane = threadIdx.x % 32;
+    for (long long c = tk_first() / 32; c * NONZERO_CHUNK < n; c += tk_step() / 32) {
         long long total = 0;
-        for (long long i = c * NONZERO_CHUNK; i < n && i < (c + 1) * NONZERO_CHUNK; i++) total += x[i] != 0;
-        counts[c] = total;
+        for (long long i = c * NONZERO_CHUNK + lane; i < n && i < (c + 1) * NONZERO_CHUNK; i += 32) total += x[i] != 0;
+#pragma unroll
+        for (int mask = 16; mask > 0; mask >>= 1) total += tk_shuffle_xor(total, mask);
+        if (lane == 0) counts[c] = total;
     }
 }
 TK_EXPORT(tk_nonzero_count)
 TK_KERNEL(256) tk_nonzero_begin(long long *counts, long long chunks) {
-    if (tk_first() > 0) return;
+    TK_SHARED long long totals[256];
+    long long part = (chunks + 255) / 256, first = threadIdx.x * part, last = first + part < chunks ? first + part : chunks;
     long long total = 0;
-    for (long long c = 0; c < chunks; c++) { long long here = counts[c]; counts[c] = total; total += here; }
-    counts[chunks] = total;
+    for (long long c = first; c < last; c++) total += counts[c];
+    totals[threadIdx.x] = total;
+    __syncthreads();
+    total = 0;
+    for (int k = 0; k < (int)threadIdx.x; k++) total += totals[k];
+    for (long long c = first; c < last; c++) { long long here = counts[c]; counts[c] = total; total += here; }
+    if (threadIdx.x == 255) counts[chunks] = total;
 }
 TK_EXPORT(tk_nonzero_begin)
 TK_KERNEL(256) tk_nonzero_write(const unsigned char *x, const long long *begins, long long *out, long long n) {
-    for (long long c = tk_first(); c * NONZERO_CHUNK < n; c += tk_step()) {
+    int lane = threadIdx.x % 32;
+    for (long long c = tk_first() / 32; c * NONZERO_CHUNK < n; c += tk_step() / 32) {
         long long to = begins[c];
-        for (long long i = c * NONZERO_CHUNK; i < n && i < (c + 1) * NONZERO_CHUNK; i++) if (x[i]) out[to++] = i;
+        for (long long begin = c * NONZERO_CHUNK; begin < n && begin < (c + 1) * NONZERO_CHUNK; begin += 32) {
+            int own = begin + lane < n && x[begin + lane] != 0, sum = own;
+#pragma unroll
+            for (int step = 1; step < 32; step *= 2) {
+                int before = tk_shuffle(sum, lane < step ? lane : lane - step);
+                if (lane >= step) sum += before;
+            }
+            if (own) out[to + sum - 1] = begin + lane;
+            to += tk_shuffle(sum, 31);
+        }
     }
 }
 TK_EXPORT(tk_nonzero_write)

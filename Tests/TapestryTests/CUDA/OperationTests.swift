@@ -96,6 +96,14 @@ extension CUDATests {
             }
         }
 
+        @Test(arguments: Emulated.orders) func positions(_ order: Int) {
+            Emulated.ordered(order) {
+                for n in [0, 1, 31, 33, 1024, 1025, 5000] {
+                    Emulated.same({ ($0[0] .> 0.7).nonzero() }, [draw([n])], .exact, "places among \(n)")
+                }
+            }
+        }
+
         /// Many elements to one place: in the order of the elements, whatever the order of the threads.
         @Test(arguments: Emulated.orders) func scattering(_ order: Int) {
             Emulated.ordered(order) {
