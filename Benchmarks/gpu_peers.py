@@ -282,7 +282,7 @@ def compare(ours, lines):
             best.setdefault((line["name"], line["dtype"]), {})[line["variant"]] = line["median_ms"]
     print(f"\n{'name':32}{'type':6}{'ours ms':>12}{'eager ms':>12}{'ratio':>8}{'compiled ms':>13}{'ratio':>8}")
     for t in ours["timings"]:
-        peers = best.get((t["name"], t["dtype"])) or best.get((t["name"].removesuffix("_graph"), t["dtype"]), {})
+        peers = best.get((t["name"], t["dtype"])) or best.get((t["name"].removesuffix("_graph").removesuffix("_own"), t["dtype"]), {})
         if t.get("error"):
             print(f"{t['name']:32}{t['dtype']:6}  failed: {t['error']}")
             continue

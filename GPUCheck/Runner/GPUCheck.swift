@@ -77,6 +77,8 @@ struct GPUCheck: ParsableCommand {
             print(CheckReport.row(timing))
             fflush(nil)
         }
+        report.products = CUDA.productReport(device).map(\.description)
+        if !report.products.isEmpty { print("products:\n" + report.products.joined(separator: "\n")) }
     }
 
     private static func line(_ result: OperationResult) -> String {

@@ -9,6 +9,8 @@ public struct CheckReport: Codable, Sendable, Equatable {
     public var operations: [OperationResult] = []
     public var ceilings: Ceilings?
     public var timings: [Timing] = []
+    /// Products that were timed by our kernels and by cuBLASLt, as sentences; empty without cuBLASLt.
+    public var products: [String] = []
 
     /// What is known before anything runs.
     public init(_ device: Device) {

@@ -27,12 +27,18 @@ public enum DeviceWorkloads {
             size == .tiny
             ? [(.float32, [64]), (.bfloat16, [64])]
             : [(.float32, [1024, 4096]), (.bfloat16, [1024, 2048, 4096, 8192]), (.float16, [4096])]
+        // As the library chooses, perhaps cuBLASLt, and by our own kernels.
         let squares = sizes.flatMap { dtype, sizes in
-            sizes.map { n in
-                DeviceWorkload("gemm_\(n)", name(dtype)) { device in
-                    let a = random([n, n], dtype, device), b = random([n, n], dtype, device)
-                    return DeviceWork(shape: "\(n) × \(n) × \(n)", flops: 2 * Double(n) * Double(n) * Double(n)) {
-                        withoutGrad { _ = matmul(a, b) }
+            sizes.flatMap { n in
+                [false, true].map { ownKernels in
+                    DeviceWorkload("gemm_\(n)\(ownKernels ? "_own" : "")", name(dtype)) { device in
+                        let a = random([n, n], dtype, device), b = random([n, n], dtype, device)
+                        return DeviceWork(shape: "\(n) × \(n) × \(n)", flops: 2 * Double(n) * Double(n) * Double(n)) {
+                            let before = CUDA.usesCUBLASLt
+                            if ownKernels { CUDA.usesCUBLASLt = false }
+                            withoutGrad { _ = matmul(a, b) }
+                            CUDA.usesCUBLASLt = before
+                        }
                     }
                 }
             }

@@ -61,7 +61,9 @@ extension CUDABackend {
         let delta = scratch([max(1, lse.count)], lse.dtype), deltas = address(delta, name)
         let queries = address(q, name), keys = address(k, name), values = address(v, name), gradient = address(g, name)
         let sums = address(lse, name), mask = address(plan.mask, name), alibi = address(slopes, name)
-        run(KernelName("tk_attention_deltas", q.dtype.suffix), pieces: lse.count, address(out, name), gradient, deltas, s)
+        context.launch(
+            KernelName("tk_attention_deltas", q.dtype.suffix), grid: ((lse.count + 3) / 4, 1), block: (32, 4), address(out, name),
+            gradient, deltas, s)
         if let head = flashHead([q, k, v, g, dq, dk, dv], plan) {
             return flashGradients(q, k, v, g, lse: lse, deltas: deltas, dq: dq, dk: dk, dv: dv, head: head, s)
         }

@@ -120,7 +120,8 @@ extension CUDA {
         /// returns copies of the results.
         ///
         /// Throws ``CUDAError/notCapturable(_:)`` if an optimizer's step is no longer the captured one: its parameters were replaced, or share
-        /// memory with other tensors, such as a `stateDict` that is held. Nothing is run then. Traps on other inputs, and if an index was out
+        /// memory with other tensors, such as a `stateDict` that is held. Nothing is run then (but the optimizer's count has
+        /// gone on). Traps on other inputs, and if an index was out
         /// of range in a replay before, which is looked at when that is done.
         @discardableResult
         public func replay(_ inputs: [Tensor] = []) throws -> [Tensor] {

@@ -84,12 +84,14 @@ final class ProductLibrary: @unchecked Sendable {
         }
     }
 
+    func exclusively<R>(_ body: () -> R) -> R { lock.withLock(body) }
+
     var choices: [ProductChoice] { lock.withLock { decisions.values.map(\.choice).sorted { $0.product < $1.product } } }
 }
 
 extension CUDA {
     /// Whether products may run by cuBLASLt, where the machine has it: each shape is timed with it and with our own kernels at its first use (but
-    /// not within a graph), and the faster one stays. At start it is so. It does not go for products with an activation.
+    /// not within a graph), and the faster one stays. At start it is so. Products with an activation are our own kernels'.
     public static var usesCUBLASLt: Bool {
         get { tk_cuda_allows_cublaslt() }
         set { tk_cuda_set_cublaslt(newValue) }
@@ -117,8 +119,10 @@ extension CUDABackend {
         // What the library's algorithms expect.
         if a % 256 != 0 || b % 256 != 0 || to % 256 != 0 || added % 256 != 0 { return false }
         let key = ProductKey(p, type, out.dtype, bias?.dtype)
-        if library.decision(key) == nil {
-            if context.recorder != nil { return false }
+        if let recorder = context.recorder {
+            // Nothing can be timed in a capture, and what a host step does is compared by its kernels.
+            if library.decision(key) == nil || !recorder.allowsLibraries { return false }
+        } else if library.decision(key) == nil {
             measure(key, opened, a, b, out, added, type, p, own)
         }
         guard let plan = library.decision(key) ?? nil else { return false }
@@ -129,8 +133,12 @@ extension CUDABackend {
         _ plan: tk_blas_plan, _ opened: ProductLibrary.Opened, _ a: UInt64, _ b: UInt64, _ out: UInt64, _ bias: UInt64
     ) -> Int32 {
         let workspace = scratch([max(1, Int(plan.workspace))], .uint8), room = address(workspace, "matmul")
-        return withUnsafePointer(to: opened.blas) { blas in
-            withUnsafePointer(to: plan) { tk_blas_run(blas, opened.handle, $0, a, b, out, bias, room, context.stream) }
+        let stream = context.stream
+        // The bias is part of the plan, which other threads use too.
+        return library.exclusively {
+            withUnsafePointer(to: opened.blas) { blas in
+                withUnsafePointer(to: plan) { tk_blas_run(blas, opened.handle, $0, a, b, out, bias, room, stream) }
+            }
         }
     }
 

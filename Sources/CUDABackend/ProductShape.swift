@@ -8,7 +8,7 @@ struct ProductShape {
 
     /// From so many large tiles on a device is busy with them; fewer are made of smaller ones, and those of parts of k of so many elements.
     nonisolated(unsafe) static var fewTiles = 64
-    nonisolated(unsafe) static var shortestPart = 512
+    nonisolated(unsafe) static var shortestPart = 256
 
     init(m: Int, n: Int, k: Int, batch: Int) {
         func tiles(_ side: Int) -> Int { (m + side - 1) / side * ((n + side - 1) / side) * batch }

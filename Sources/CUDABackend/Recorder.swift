@@ -20,8 +20,8 @@ final class Recorder: WorkCapture {
         let function: tk_cu_function
         let grid: (Int, Int), block: (Int, Int), shared: Int
         var bytes: [UInt8] = []
-        /// Where arguments lie in `bytes`, and which of them are addresses, keys or positions.
-        var arguments: [(range: Range<Int>, isWord: Bool)] = []
+        /// Where arguments lie in `bytes`, and which of them are an optimizer's numbers, that may change from step to step.
+        var arguments: [(range: Range<Int>, mayChange: Bool)] = []
         /// The driver's name of it, when it was captured.
         var node: tk_cu_graph_node?
 
@@ -31,7 +31,10 @@ final class Recorder: WorkCapture {
 
         mutating func add<A: BitwiseCopyable>(_ argument: A) {
             withUnsafeBytes(of: argument) {
-                arguments.append((bytes.count..<bytes.count + $0.count, A.self == UInt64.self))
+                let isNumbers =
+                    A.self == tk_cuda_adam.self || A.self == tk_cuda_sgd.self || A.self == tk_cuda_rmsprop.self
+                    || A.self == tk_cuda_sweep.self
+                arguments.append((bytes.count..<bytes.count + $0.count, isNumbers))
                 bytes += $0
             }
             while bytes.count % 16 != 0 { bytes.append(0) }
@@ -75,6 +78,9 @@ final class Recorder: WorkCapture {
     }
 
     private static let mostChecks = 1024
+
+    /// Whether work may be given to the stream past the backend's launches.
+    var allowsLibraries: Bool { expected == nil && !isInHostStep }
 
     /// Where new memory comes from: outside of the graph's pool for what a host step does before a replay, to no good end.
     var poolInForce: CUDAAllocator.Pool? { expected == nil ? pool : nil }
@@ -206,13 +212,6 @@ final class Recorder: WorkCapture {
     /// Takes all numbers of the host anew. Returns what is no longer as it was captured, if anything is.
     func prepareReplay() -> String? {
         (changed, difference) = ([], nil)
-        for draw in draws {
-            let state = draw.generator.reserve(counters: draw.counters)
-            for place in draw.places {
-                write(state.seed, place.entry, place.key)
-                write(state.position &+ place.ahead, place.entry, place.position)
-            }
-        }
         whileCurrent {
             for step in hostSteps {
                 expected = step.entries.lowerBound
@@ -221,7 +220,15 @@ final class Recorder: WorkCapture {
             }
             expected = nil
         }
-        return difference
+        if difference != nil { return difference }
+        for draw in draws {
+            let state = draw.generator.reserve(counters: draw.counters)
+            for place in draw.places {
+                write(state.seed, place.entry, place.key)
+                write(state.position &+ place.ahead, place.entry, place.position)
+            }
+        }
+        return nil
     }
 
     private func write(_ value: UInt64, _ entry: Int, _ place: Int) {
@@ -263,7 +270,7 @@ final class Recorder: WorkCapture {
         guard old.kernel == new.kernel, old.grid == new.grid, old.block == new.block, old.arguments.count == new.arguments.count
         else { return false }
         return zip(old.arguments, new.arguments).allSatisfy { a, b in
-            a.range == b.range && (!a.isWord || old.bytes[a.range] == new.bytes[b.range])
+            a.range == b.range && (a.mayChange || old.bytes[a.range] == new.bytes[b.range])
         }
     }
 }

@@ -1,5 +1,5 @@
 // What kernels/hopper_ptx.cuh has as PTX. Boxes arrive when a thread waits at their barrier, and not before; products read shared memory through
-// their descriptors.
+// their descriptors when the warps wait for them, and not before.
 #ifndef TAPESTRY_EMULATE_HOPPER_H
 #define TAPESTRY_EMULATE_HOPPER_H
 
@@ -65,9 +65,17 @@ inline const unsigned short *factor_element(unsigned long long factor, bool turn
     return (const unsigned short *)(dynamic_shared + at);
 }
 
-struct Product { unsigned long long a, b; bool a_turned, b_turned; float *sum; float (*widen)(unsigned short); };
-inline void multiply_256(void **arguments) {
-    const Product &p = *static_cast<Product *>(arguments[0]);
+/// A product of four warps that has begun; it is computed when the warps wait for it, from what shared memory holds then.
+struct Product { unsigned long long a, b; bool a_turned, b_turned; float *sum[128]; float (*widen)(unsigned short); };
+struct Products { std::vector<Product> open; std::vector<std::vector<Product>> groups; };
+/// Of each group of four warps of this block.
+extern thread_local std::vector<Products> products;
+inline Products &own_products() {
+    size_t group = current->number / 128;
+    if (products.size() <= group) products.resize(group + 1);
+    return products[group];
+}
+inline void compute(const Product &p) {
     static thread_local float a[64][16], b[16][256], sum[64][256];
     for (int k = 0; k < 16; k++) {
         for (int i = 0; i < 64; i++) a[i][k] = p.widen(*factor_element(p.a, p.a_turned, i, k));
@@ -79,12 +87,26 @@ inline void multiply_256(void **arguments) {
     };
     int i, j;
     for (int thread = 0; thread < 128; thread++)
-        for (int e = 0; e < 128; e++) { place(thread, e, i, j); sum[i][j] = static_cast<Product *>(arguments[thread])->sum[e]; }
+        for (int e = 0; e < 128; e++) { place(thread, e, i, j); sum[i][j] = p.sum[thread][e]; }
     for (i = 0; i < 64; i++)
         for (int k = 0; k < 16; k++)
             for (j = 0; j < 256; j++) sum[i][j] += a[i][k] * b[k][j];
     for (int thread = 0; thread < 128; thread++)
-        for (int e = 0; e < 128; e++) { place(thread, e, i, j); static_cast<Product *>(arguments[thread])->sum[e] = sum[i][j]; }
+        for (int e = 0; e < 128; e++) { place(thread, e, i, j); p.sum[thread][e] = sum[i][j]; }
+}
+inline void wait_for_products(size_t left) {
+    Products &mine = own_products();
+    while (mine.groups.size() > left) {
+        for (const Product &product : mine.groups.front()) compute(product);
+        mine.groups.erase(mine.groups.begin());
+    }
+}
+struct Factor256 { unsigned long long a, b; float *sum; bool a_turned, b_turned; float (*widen)(unsigned short); };
+inline void begin_product(void **arguments) {
+    const Factor256 &first = *static_cast<Factor256 *>(arguments[0]);
+    Product product = {first.a, first.b, first.a_turned, first.b_turned, {}, first.widen};
+    for (int thread = 0; thread < 128; thread++) product.sum[thread] = static_cast<Factor256 *>(arguments[thread])->sum;
+    own_products().open.push_back(product);
 }
 
 }  // namespace emulated
@@ -126,15 +148,23 @@ TK_DEVICE void tk_copy_box(void *to, const tk_tensor_map &map, int x, int y, int
 template <int N> TK_DEVICE void tk_release_registers() {}
 template <int N> TK_DEVICE void tk_claim_registers() {}
 TK_DEVICE void tk_products_begin() {}
-TK_DEVICE void tk_products_commit() {}
-template <int N> TK_DEVICE void tk_products_wait() {}
+TK_DEVICE void tk_products_commit() {
+    emulated::collective(128, "wgmma.commit_group", nullptr, [](void **) {
+        emulated::Products &mine = emulated::own_products();
+        mine.groups.push_back(std::move(mine.open));
+        mine.open.clear();
+    });
+}
+template <int N> TK_DEVICE void tk_products_wait() {
+    emulated::collective(128, "wgmma.wait_group", nullptr, [](void **) { emulated::wait_for_products(N); });
+}
 TK_DEVICE unsigned long long tk_factor(const void *x, int leap, int step) {
     return (unsigned long long)emulated::shared_offset(x, 0) >> 4 | (unsigned long long)(leap >> 4) << 16 | (unsigned long long)(step >> 4) << 32 | 1ull << 62;
 }
 #define TK_MULTIPLY_256(NAME, WIDEN)                                                                                                   \
     template <bool A_TURNED, bool B_TURNED> TK_DEVICE void NAME(float (&sum)[128], unsigned long long a, unsigned long long b) {        \
-        emulated::Product mine = {a, b, A_TURNED, B_TURNED, sum, [](unsigned short bits) -> float { return WIDEN; }};                  \
-        emulated::collective(128, #NAME, &mine, emulated::multiply_256);                                                               \
+        emulated::Factor256 mine = {a, b, sum, A_TURNED, B_TURNED, [](unsigned short bits) -> float { return WIDEN; }};                \
+        emulated::collective(128, #NAME, &mine, emulated::begin_product);                                                              \
     }
 TK_MULTIPLY_256(tk_multiply_256_bf16, tk_bits_float((unsigned)bits << 16))
 TK_MULTIPLY_256(tk_multiply_256_f16, tk_half_to_float(bits))

@@ -84,6 +84,7 @@ thread_local Size block_place, block_size, grid_size;
 thread_local unsigned char *dynamic_shared;
 thread_local size_t dynamic_shared_bytes;
 thread_local std::vector<Box> boxes;
+thread_local std::vector<Products> products;
 
 namespace {
 
@@ -276,7 +277,10 @@ bool launch(Size grid, Size size, void (*body)(void *), void *context, const cha
                 }
                 switch_to(nullptr, &block->fibers[block->turns[0]]);
                 if (!block->failure && !boxes.empty()) block->failure = "a box that nobody waited for";
+                for (const Products &group : products)
+                    if (!block->failure && (!group.open.empty() || !group.groups.empty())) block->failure = "a product that nobody waited for";
                 boxes.clear();
+                products.clear();
                 if (block->failure) { current = nullptr; *reason = block->failure; return false; }
             }
     current = nullptr;

@@ -96,6 +96,16 @@ TK_DEVICE void no_barrier_wait(tk_barrier *, int) {}
 }
 #undef TK_EXPORT
 
+// Products whose factors are given back while they are still read.
+#define TK_EXPORT(name) static emulated::Registration register_##name("missing product wait", #name, RUNNER(name));
+namespace missing_product_wait {
+template <int N> TK_DEVICE void late_wait() { if (N == 0) tk_products_wait<0>(); }
+#define tk_products_wait late_wait
+#include "../../Sources/CCUDA/kernels/gemm_hopper.cu"
+#undef tk_products_wait
+}
+#undef TK_EXPORT
+
 // The strides of the operands exchanged, and a row of a matrix that is one element longer than it is.
 #define TK_EXPORT(name) static emulated::Registration register_##name("wrong stride", #name, RUNNER(name));
 namespace wrong_stride {

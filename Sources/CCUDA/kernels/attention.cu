@@ -112,12 +112,17 @@ template <class F> TK_DEVICE void slopes_of(const tk_cuda_attention &p, const vo
     gradient = w == (F)0 ? (F)0 : w * (d - delta) * slope * (F)p.scale;
 }
 
-/// delta[row] = Σ g · out.
+/// delta[row] = Σ g · out, a warp to a row.
 template <class T> TK_DEVICE void deltas(const T *out, const T *g, tk_wide<T> *delta, const tk_cuda_attention &p) {
-    for (long long row = tk_first(); row < p.batch * p.heads * p.queries; row += tk_step()) {
-        long long i = row % p.queries, h = row / p.queries % p.heads, b = row / (p.queries * p.heads);
-        delta[row] = dot(out + b * p.out[0] + h * p.out[1] + i * p.out[2], g + b * p.g[0] + h * p.g[1] + i * p.g[2], p.value_dim);
-    }
+    long long row = tk_row();
+    if (row >= p.batch * p.heads * p.queries) return;
+    long long i = row % p.queries, h = row / p.queries % p.heads, b = row / (p.queries * p.heads);
+    const T *x = out + b * p.out[0] + h * p.out[1] + i * p.out[2], *y = g + b * p.g[0] + h * p.g[1] + i * p.g[2];
+    tk_wide<T> sum = 0;
+    for (long long d = threadIdx.x; d < p.value_dim; d += LANES) sum += tk_widen(x[d]) * tk_widen(y[d]);
+#pragma unroll
+    for (int step = 16; step > 0; step >>= 1) sum += tk_shuffle_xor(sum, step);
+    if (threadIdx.x == 0) delta[row] = sum;
 }
 
 template <class T> TK_DEVICE void grad_queries(const T *q, const T *k, const T *v, const T *g, const tk_wide<T> *lse, const tk_wide<T> *delta, T *dq,
@@ -206,7 +211,7 @@ template <class T> TK_DEVICE void grad_keys(const T *q, const T *k, const T *v, 
     TK_KERNEL(128) tk_attention_##S(const T *q, const T *k, const T *v, T *out, tk_wide<T> *lse, const void *mask, const double *alibi,     \
                                     tk_cuda_attention p) { attention(q, k, v, out, lse, mask, alibi, p); }                                 \
     TK_EXPORT(tk_attention_##S)                                                                                                            \
-    TK_KERNEL(256) tk_attention_deltas_##S(const T *out, const T *g, tk_wide<T> *delta, tk_cuda_attention p) { deltas(out, g, delta, p); }  \
+    TK_KERNEL(128) tk_attention_deltas_##S(const T *out, const T *g, tk_wide<T> *delta, tk_cuda_attention p) { deltas(out, g, delta, p); }  \
     TK_EXPORT(tk_attention_deltas_##S)                                                                                                     \
     TK_KERNEL(128) tk_attention_grad_queries_##S(const T *q, const T *k, const T *v, const T *g, const tk_wide<T> *lse,                     \
                                                  const tk_wide<T> *delta, T *dq, const void *mask, const double *alibi,                    \

@@ -27,7 +27,7 @@ void tk_emulator_load(tk_cuda_driver *driver, tk_emulator_options options);
 enum { TK_EMULATOR_FORWARD = 0, TK_EMULATOR_BACKWARD, TK_EMULATOR_SHUFFLED };
 void tk_emulator_set_order(int order, unsigned seed);
 
-/// Kernels with a planted fault in place of the sound ones: "missing barrier", "missing wait", "wrong stride", "off by one", "one too many"; NULL: none.
+/// Kernels with a planted fault in place of the sound ones: "missing barrier", "missing wait", "missing product wait", "wrong stride", "off by one", "one too many"; NULL: none.
 void tk_emulator_set_fault(const char *fault);
 
 /// Fills a table with a library that looks like cuBLASLt and takes so many milliseconds more for a product than it needs. Returns how many products

@@ -241,8 +241,34 @@ extension CUDATests {
             )
         }
 
+        /// sm_75 has no such tensor cores: 16-bit floats are multiplied by tiles of FMAs there, convolved in float32, and attention is the plain one.
+        @Test(arguments: [DType.bfloat16, .float16]) func olderDevices(_ type: DType) throws {
+            _ = Emulated.device
+            let backend = try Emulated.with {
+                $0.capability = 75
+            } _: {
+                CUDABackend(try CUDAContext(CUDADriver($0), index: 0))
+            }
+            let a = draw([20, 30], type), b = draw([30, 9], type),
+                c = Tensor(zeros: [20, 9], dtype: type, device: Emulated.device)
+            backend.matmul(a.emulated.raw, b.emulated.raw, c.raw, MatMulPlan(m: 20, n: 9, k: 30, lda: 30, ldb: 9), bias: nil)
+            #expect(mismatch(c.onCPU.to(.float32), a.to(.float32).matmul(b.to(.float32)), loose) == nil)
+            let x = draw([2, 3, 6, 5], type), w = draw([4, 3, 3, 3], type)
+            let y = Tensor(zeros: [2, 4, 4, 3], dtype: type, device: Emulated.device)
+            let plan = ConvolutionPlan(
+                batch: 2, groups: 1, inputs: 3, outputs: 4, input: [1, 6, 5], output: [1, 4, 3], kernel: [1, 3, 3],
+                stride: [1, 1, 1], padding: [0, 0, 0], dilation: [1, 1, 1])
+            #expect(!backend.isTensorConvolution(type, plan))
+            backend.convolution(x.emulated.raw, weight: w.emulated.raw, bias: nil, y.raw, plan)
+            #expect(mismatch(y.onCPU.to(.float32), conv2d(x.to(.float32), w.to(.float32)), loose) == nil)
+            let q = draw([1, 1, 4, 16], type).emulated.raw, causal = AttentionPlan(scale: 1, causal: true, position: 0)
+            #expect(backend.flashHead([q, q, q], causal) == nil)
+            #expect(try CUDA.backend(0).flashHead([q, q, q], causal) == 64)
+        }
+
         /// Planted faults in the pipelines are seen in some order of threads.
-        @Test(arguments: ["missing barrier", "missing wait", "wrong stride"]) func faults(_ fault: String) {
+        @Test(arguments: ["missing barrier", "missing wait", "missing product wait", "wrong stride"]) func faults(_ fault: String)
+        {
             func isSeen(_ f: ([Tensor]) -> Tensor, _ inputs: [Tensor]) -> Bool {
                 let expected = f(inputs.map { $0.to(.float32) }), there = inputs.map(\.emulated)
                 return Emulated.faulty(fault) {
@@ -256,7 +282,7 @@ extension CUDATests {
                     }
                 }
             }
-            for type in [DType.bfloat16, .float16] {
+            for type in [DType.bfloat16, .float16] where fault != "missing product wait" {
                 #expect(isSeen({ $0[0].matmul($0[1]) }, [draw([70, 100], type), draw([100, 40], type)]), "\(fault), \(type)")
             }
             if fault == "missing barrier" {
@@ -264,13 +290,13 @@ extension CUDATests {
                     #expect(isSeen({ $0[0].matmul($0[1]) }, [draw([130, 40]), draw([40, 130])]), "large tiles")
                 }
             }
-            if fault == "missing wait" {
+            if fault == "missing wait" || fault == "missing product wait" {
                 let few = CUDABackend.fewHopperTiles
                 CUDABackend.fewHopperTiles = 1
                 defer { CUDABackend.fewHopperTiles = few }
                 #expect(isSeen({ $0[0].matmul($0[1]) }, [draw([8, 400], .bfloat16), draw([400, 8], .bfloat16)]), "sm_90")
             }
-            if fault != "wrong stride" {
+            if fault == "missing barrier" || fault == "missing wait" {
                 let q = draw([1, 1, 70, 64], .bfloat16)
                 #expect(isSeen({ scaledDotProductAttention($0[0], $0[0], $0[0], causal: true) }, [q]), "\(fault) in attention")
             }
