@@ -24,7 +24,7 @@ template <class F> TK_DEVICE void cell_forward(const F *x, const F *product, con
             h[q] = there ? product[b * G + q * H + j] + (bias ? bias[q * H + j] : (F)0) : (F)0;
             sum[q] = there ? x[b * G + q * H + j] + h[q] : (F)0;
         }
-        F *kept = gates + b * 4 * H + j;
+        F *kept = gates ? gates + b * 4 * H + j : gates;
         if (r.kind == CELL_TANH) new_state[e] = tanh(sum[0]);
         else if (r.kind == CELL_RELU) new_state[e] = sum[0] < 0 ? (F)0 : sum[0];
         else {
