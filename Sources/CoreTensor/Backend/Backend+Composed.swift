@@ -44,9 +44,7 @@ extension Backend {
         _ x: RawTensor, _ weight: RawTensor, bias: RawTensor?, _ activation: UnaryKernel, product: RawTensor?, _ out: RawTensor
     ) {
         let outputs = weight.shape[0], inputs = weight.shape[1]
-        let plan = MatMulPlan(
-            transposeB: true, m: outputs == 0 ? 0 : out.count / outputs, n: outputs, k: inputs, lda: Swift.max(inputs, 1),
-            ldb: Swift.max(inputs, 1))
+        let plan = MatMulPlan.dense(m: outputs == 0 ? 0 : out.count / outputs, n: outputs, k: inputs, transposeB: true)
         matmul(x, weight, product ?? out, plan, bias: bias)
         unary(activation, product ?? out, out)
     }

@@ -73,15 +73,16 @@ public func linear(_ x: Tensor, _ weight: Tensor, _ bias: Tensor? = nil) -> Tens
         return bias.map { product + Autocast.lowered($0) } ?? product
     }
     // A float32 weight of a region that computes in 16 bits: its gradient is summed, and arrives, in float32.
-    let multipliesHalf = weight.raw.backend.multipliesHalfFloats
+    let region = Autocast.dtype
     let isLowered =
-        (Autocast.dtype == .bfloat16 || (Autocast.dtype == .float16 && multipliesHalf)) && weight.dtype == .float32
+        (region == .bfloat16 || (region == .float16 && weight.raw.backend.multipliesHalfFloats)) && weight.dtype == .float32
         && (bias == nil || bias!.dtype == .float32)
     let x = isLowered ? Autocast.lowered(x) : x
-    let type = isLowered ? Autocast.dtype! : weight.dtype
+    let type = isLowered ? region! : weight.dtype
     guard x.dtype == type, bias == nil || bias!.dtype == weight.dtype,
-        type == .float32 || type == .float64 || type == .bfloat16 || (type == .float16 && multipliesHalf),
-        isLowered || Autocast.dtype == nil || type == .float64
+        type == .float32 || type == .float64 || type == .bfloat16
+            || (type == .float16 && weight.raw.backend.multipliesHalfFloats),
+        isLowered || region == nil || type == .float64
     else {
         let product = matmul(x, weight.transposed())
         return bias.map { product + Autocast.lowered($0) } ?? product
