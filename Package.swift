@@ -28,9 +28,9 @@ let package = Package(
         .target(name: "Autograd", dependencies: ["CoreTensor"]),
         .target(name: "NN", dependencies: ["CoreTensor", "Autograd", "COpenBLAS"]),
         .target(name: "Optimizers", dependencies: ["CoreTensor", "Autograd", "NN"]),
-        .target(name: "Transformers", dependencies: ["CoreTensor", "Autograd", "NN"]),
         .target(name: "Quantization", dependencies: ["CoreTensor", "NN"]),
         .target(name: "Data", dependencies: ["CoreTensor", "NN", "Optimizers"]),
+        .target(name: "Transformers", dependencies: ["CoreTensor", "Autograd", "NN", "Data"]),
         .target(
             name: "Tapestry",
             dependencies: ["CoreTensor", "CUDABackend", "Autograd", "NN", "Optimizers", "Transformers", "Quantization", "Data"]),
@@ -76,5 +76,9 @@ let package = Package(
                 "CUDABackend", "CUDAEmulator",
             ],
             path: "Tests/TapestryTests"),
+        .testTarget(name: "DataTests", dependencies: ["Tapestry", "TestSupport", "ConformanceSuite"], path: "Tests/DataTests"),
+        .testTarget(
+            name: "TransformersTests", dependencies: ["Tapestry", "TestSupport", "ConformanceSuite"],
+            path: "Tests/TransformersTests"),
     ]
 )

@@ -2,7 +2,7 @@ import CoreTensor
 import NN
 
 /// A decoder-only transformer (Radford et al., 2019): token and position embeddings, pre-norm blocks, a tied output head.
-public final class GPT: Module {
+public final class GPT: Module, CausalLanguageModel {
     /// The sizes of a model; ``problem`` says whether they go together.
     public struct Configuration: Sendable, Codable, Equatable {
         /// The number of different tokens.
@@ -86,6 +86,13 @@ public final class GPT: Module {
             }
         }
     }
+
+    /// The number of different tokens.
+    public var vocabulary: Int { configuration.vocabulary }
+    /// The longest sequence, in tokens.
+    public var context: Int { configuration.context }
+    /// Where the weights are.
+    public var device: Device { tokenEmbedding.weight.device }
 
     /// Logits of the next token at every position: `ids [batch, sequence]` gives `[batch, sequence, vocabulary]`.
     public func callAsFunction(_ ids: Tensor) -> Tensor {
