@@ -15,6 +15,8 @@ let package = Package(
         // The system's OpenBLAS and LAPACKE.
         .systemLibrary(
             name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
+        // Inflating and gzip.
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CKernels", dependencies: ["COpenBLAS"], exclude: ["templates"]),
         // Fourier transforms by KISS FFT's header (apt: libkissfft-dev); builds without it, and then says so when one is called.
         .target(name: "CFFT", dependencies: ["CKernels"]),
