@@ -27,6 +27,13 @@ public struct KVCache: Sendable {
     /// Positions so far.
     public var length: Int { layers.first?.length ?? 0 }
 
+    /// The cache of sequences `rows[0]`, `rows[1]` … of this one's batch, each any number of times; itself if these are all in order.
+    public func selecting(rows: [Int]) -> KVCache {
+        var result = self
+        for index in layers.indices { result.layers[index].select(rows) }
+        return result
+    }
+
     /// Forgets all positions from `length` on; the room stays. Traps where ``canTruncate(to:)`` is false.
     public mutating func truncate(to length: Int) {
         for index in layers.indices { layers[index].truncate(to: length) }
@@ -128,6 +135,13 @@ public struct KVCache: Sendable {
             storedKeys = moved(keys)
             storedValues = moved(values)
             firstHeld = length - kept
+        }
+
+        mutating func select(_ rows: [Int]) {
+            guard let keys = storedKeys, let values = storedValues, rows != Array(0..<keys.shape[0]) else { return }
+            let index = Tensor(rows, device: keys.device)
+            storedKeys = keys.indexSelect(axis: 0, index: index)
+            storedValues = values.indexSelect(axis: 0, index: index)
         }
 
         mutating func truncate(to length: Int) {

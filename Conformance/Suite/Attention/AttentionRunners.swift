@@ -1,3 +1,4 @@
+import Foundation
 import Tapestry
 
 /// Attention and rotary positions by themselves.
@@ -28,7 +29,11 @@ enum AttentionRunners {
         else { throw GoldenError("no rope") }
         // As a model's configuration gives them.
         let context = (item["max_position_embeddings"] as? Int) ?? (rope["max_position_embeddings"] as? Int) ?? 2048
-        let text = try json(["model_type": "llama", "hidden_size": dim, "num_attention_heads": 1, "max_position_embeddings": context, "rope_parameters": rope])
+        let object: [String: Any] = [
+            "model_type": "llama", "hidden_size": dim, "num_attention_heads": 1, "max_position_embeddings": context,
+            "rope_parameters": rope,
+        ]
+        let text = String(decoding: try JSONSerialization.data(withJSONObject: object), as: UTF8.self)
         let configuration = try DecoderConfiguration(json: text, path: "rope")
         let rotary = RotaryEmbedding(
             dim: configuration.rotaryDim ?? configuration.headDim, base: configuration.ropeBase, scaling: configuration.ropeScaling)

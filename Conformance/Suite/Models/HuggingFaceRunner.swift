@@ -46,8 +46,7 @@ enum HuggingFaceRunner {
         if let wrong = try check("last_hidden_state", made.features) { return wrong }
         if let wrong = try check("pooler_output", made.pooled) { return wrong }
         if let wrong = try check("logits", made.logits) { return wrong }
-        guard let labels, let logits = made.logits else { return nil }
-        _ = labels
+        guard labels != nil, let logits = made.logits else { return nil }
         let loss = made.loss(logits)
         if let wrong = try check("loss", loss) { return wrong }
         guard let expected = item["param_grads"] as? [String: Any] else { return nil }
@@ -85,7 +84,7 @@ enum HuggingFaceRunner {
         case let model as GPT:
             let ids = try input("input_ids")
             languageModel(model(ids, paddingMask: mask), model.hiddenStates(ids, paddingMask: mask))
-        case let model as Decoder:
+        case let model as DecoderModel:
             let ids = try input("input_ids")
             languageModel(model(ids, paddingMask: mask), model.hiddenStates(ids, paddingMask: mask))
         case let model as BERT:
@@ -122,7 +121,7 @@ enum HuggingFaceRunner {
     /// The loss that Hugging Face's classifiers take by the number of labels and their type.
     private static func classifierLoss(_ logits: Tensor, _ labels: Tensor) -> Tensor {
         if logits.shape.last == 1 { return mseLoss(logits.reshaped([logits.count]), labels.to(logits.dtype).reshaped([labels.count])) }
-        if labels.dtype.isFloatingPoint { return binaryCrossEntropyWithLogits(logits, labels.to(logits.dtype)) }
+        if labels.dtype.isFloatingPoint { return bceWithLogits(logits, labels.to(logits.dtype)) }
         return crossEntropy(logits, labels)
     }
 

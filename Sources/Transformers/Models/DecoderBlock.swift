@@ -20,7 +20,7 @@ public final class OffsetRMSNorm: Module, Layer {
     }
 }
 
-/// A block of a ``Decoder``: attention with rotary positions and a gated feed-forward part, each with a root-mean-square norm before it
+/// A block of a ``DecoderModel``: attention with rotary positions and a gated feed-forward part, each with a root-mean-square norm before it
 /// (and after it, in Gemma 2) and a residual sum. `[batch, sequence, width]` to the same shape.
 public final class DecoderBlock: Module {
     /// Before the attention.

@@ -1,4 +1,4 @@
-/// The sizes and switches of a ``Decoder``: Llama, Mistral, Qwen2, Qwen3, Gemma, Gemma 2 or Phi-3.
+/// The sizes and switches of a ``DecoderModel``: Llama, Mistral, Qwen2, Qwen3, Gemma, Gemma 2 or Phi-3.
 public struct DecoderConfiguration: Sendable, Equatable {
     /// The families, by the `model_type` of their `config.json`. They differ in the names and layouts of their files, and in switches below.
     public enum Family: String, Sendable, CaseIterable {

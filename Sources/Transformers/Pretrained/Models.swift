@@ -24,14 +24,14 @@ public enum Models {
             }
         case "vit": ViT.self
         case "t5": T5.self
-        default: DecoderConfiguration.Family(rawValue: type) == nil ? nil : Decoder.self
+        default: DecoderConfiguration.Family(rawValue: type) == nil ? nil : DecoderModel.self
         }
     }
 
     /// Every `model_type` that ``load(_:dtype:)`` knows.
     public static let modelTypes = ["gpt2", "bert", "vit", "t5"] + DecoderConfiguration.Family.allCases.map(\.rawValue)
 
-    /// Loads a model from a folder with `config.json` and weights in any format that ``TensorArchives`` opens: a ``GPT``, ``Decoder``, ``BERT``,
+    /// Loads a model from a folder with `config.json` and weights in any format that ``TensorArchives`` opens: a ``GPT``, ``DecoderModel``, ``BERT``,
     /// ``BERTMaskedLM``, ``BERTClassifier``, ``ViT`` or ``T5``, in evaluation mode.
     /// - Parameter dtype: the parameters' type; nil: the file's own.
     ///

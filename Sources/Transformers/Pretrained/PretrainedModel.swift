@@ -25,7 +25,7 @@ extension PretrainedConfiguration {
 /// A model whose weights are read from and written to Hugging Face's files: a folder with `config.json` and safetensors.
 ///
 /// ```swift
-/// let model = try Decoder.load("models/Qwen3-0.6B")
+/// let model = try DecoderModel.load("models/Qwen3-0.6B")
 /// let logits = withoutGrad { model(ids) }              // ids [batch, sequence]
 /// try model.save(folder: "fine-tuned")
 /// ```

@@ -4,7 +4,7 @@ import NN
 /// How the parameters of a model begin: drawn at random, or as placeholders that take no memory, to be replaced by a file's.
 ///
 /// ```swift
-/// let llama = Decoder(configuration, weights: .placeholder())     // 7 billion parameters, a few kilobytes
+/// let llama = DecoderModel(configuration, weights: .placeholder())     // 7 billion parameters, a few kilobytes
 /// print(llama.parameterCount())
 /// ```
 public struct WeightInitializer: Sendable {

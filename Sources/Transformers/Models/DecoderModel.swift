@@ -11,11 +11,11 @@ import NN
 /// root-mean-square norms; by its switches also Mistral, Qwen2, Qwen3, Gemma, Gemma 2 and Phi-3.
 ///
 /// ```swift
-/// let model = try Decoder.load("models/Llama-3.2-1B", dtype: .bfloat16)
+/// let model = try DecoderModel.load("models/Llama-3.2-1B", dtype: .bfloat16)
 /// var cache = model.makeCache()
 /// let logits = model(Tensor([1, 15043, 3186], shape: [1, 3]), cache: &cache, lastOnly: true)      // [1, 1, vocabulary]
 /// ```
-public final class Decoder: Module, CausalLanguageModel {
+public final class DecoderModel: Module, CausalLanguageModel {
     /// The sizes and switches the model was made with.
     public let configuration: DecoderConfiguration
     /// `[vocabulary, width]`: the vectors of the tokens, and the weight of the output head if it is tied.
@@ -32,7 +32,7 @@ public final class Decoder: Module, CausalLanguageModel {
 
     /// A model with the given weights to begin with; traps if the configuration's ``DecoderConfiguration/problem`` is not nil.
     public init(_ configuration: DecoderConfiguration, weights: WeightInitializer = .normal()) {
-        if let problem = configuration.problem { fail("Decoder", problem) }
+        if let problem = configuration.problem { fail("DecoderModel", problem) }
         let c = configuration
         self.configuration = c
         tokenEmbedding = weights.embedding(c.vocabulary, c.width)
@@ -79,7 +79,7 @@ public final class Decoder: Module, CausalLanguageModel {
     /// tokens alone.
     public func callAsFunction(_ ids: Tensor, cache: inout KVCache, lastOnly: Bool = false, paddingMask: Tensor?) -> Tensor {
         if cache.layers.count != blocks.count {
-            fail("Decoder", "a cache of \(cache.layers.count) layers does not fit \(blocks.count) blocks; see makeCache()")
+            fail("DecoderModel", "a cache of \(cache.layers.count) layers does not fit \(blocks.count) blocks; see makeCache()")
         }
         return withoutGrad {
             var (x, rotation) = start(ids, at: cache.length, paddingMask)
@@ -103,10 +103,10 @@ public final class Decoder: Module, CausalLanguageModel {
 
     /// Embeddings of `ids` and the angles of their positions.
     private func start(_ ids: Tensor, at first: Int, _ paddingMask: Tensor? = nil) -> (Tensor, RotaryRotation) {
-        if ids.rank != 2 { fail("Decoder", "needs ids [batch, sequence], not \(ids.shape)") }
+        if ids.rank != 2 { fail("DecoderModel", "needs ids [batch, sequence], not \(ids.shape)") }
         let length = ids.shape[1]
         if first + length > context {
-            fail("Decoder", "\(first + length) tokens do not fit the context of \(context); crop the sequence")
+            fail("DecoderModel", "\(first + length) tokens do not fit the context of \(context); crop the sequence")
         }
         var x = tokenEmbedding(ids)
         if configuration.isGemma { x = x * Double(configuration.width).squareRoot() }
@@ -114,7 +114,7 @@ public final class Decoder: Module, CausalLanguageModel {
             return (x, rotary.rotation(of: first..<first + length, dtype: x.dtype, device: x.device))
         }
         if paddingMask.shape != [ids.shape[0], first + length] {
-            fail("Decoder", "a padding mask \(paddingMask.shape) for \(first) + \(length) positions of \(ids.shape[0]) sequences")
+            fail("DecoderModel", "a padding mask \(paddingMask.shape) for \(first) + \(length) positions of \(ids.shape[0]) sequences")
         }
         let counts = (paddingMask.detached() .!= 0).to(.int64).cumsum(axis: 1).narrowed(axis: 1, start: first, length: length)
         let flat = counts.to(device: .cpu).scalars(Int.self).map { max($0 - 1, 0) }
@@ -129,7 +129,7 @@ public final class Decoder: Module, CausalLanguageModel {
     }
 }
 
-extension Decoder: NamedWeights {
+extension DecoderModel: NamedWeights {
     /// One per block.
     public static func layerCount(_ configuration: DecoderConfiguration) -> Int { configuration.layers }
 
