@@ -18,10 +18,11 @@ public enum ConformanceSuite {
         "onnx_node": OnnxRunner.node, "onnx_graph": OnnxRunner.graph,
         "convert": ConversionRunner.run,
         "logits_processor": LogitsProcessorRunner.run,
+        "hf_forward": HuggingFaceRunner.forward, "sdpa": AttentionRunners.attention, "rope": AttentionRunners.rotary,
     ]
 
     /// The folders of a golden directory that hold cases of these kinds.
-    public static let suites = ["opinfo", "modules", "optim", "sched", "losses", "onnx_nodes", "dtypes", "sampling"]
+    public static let suites = ["opinfo", "modules", "optim", "sched", "losses", "onnx_nodes", "dtypes", "sampling", "attention", "hf"]
 
     /// What became of one case.
     public enum Outcome: Sendable, Equatable {
