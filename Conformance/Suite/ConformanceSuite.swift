@@ -17,10 +17,11 @@ public enum ConformanceSuite {
         "error": OperatorRunner.refuse,
         "onnx_node": OnnxRunner.node, "onnx_graph": OnnxRunner.graph,
         "convert": ConversionRunner.run,
+        "logits_processor": LogitsProcessorRunner.run,
     ]
 
     /// The folders of a golden directory that hold cases of these kinds.
-    public static let suites = ["opinfo", "modules", "optim", "sched", "losses", "onnx_nodes", "dtypes"]
+    public static let suites = ["opinfo", "modules", "optim", "sched", "losses", "onnx_nodes", "dtypes", "sampling"]
 
     /// What became of one case.
     public enum Outcome: Sendable, Equatable {

@@ -134,44 +134,4 @@ public final class GPT: Module, CausalLanguageModel {
 
     /// The mean cross-entropy in nats of `targets [batch, sequence]`, the tokens that follow `ids`.
     public func loss(_ ids: Tensor, _ targets: Tensor) -> Tensor { crossEntropy(self(ids), targets) }
-
-    /// Continues `prompt` by `count` tokens, drawn at the given temperature (0: always the likeliest), and hands each to `emit`.
-    /// Beyond the context the oldest tokens are forgotten. The model is put into evaluation mode meanwhile.
-    @discardableResult
-    public func generate(
-        _ prompt: [Int], count: Int, temperature: Double = 1, topK: Int? = nil, generator: RandomGenerator = .default,
-        emit: (Int) -> Void = { _ in }
-    ) -> [Int] {
-        if prompt.isEmpty { fail("generate", "the prompt is empty") }
-        if !(temperature >= 0) { fail("generate", "a temperature of \(temperature)") }
-        let wasTraining = isTraining
-        eval()
-        defer { train(wasTraining) }
-        var tokens = prompt
-        let device = tokenEmbedding.weight.device
-        withoutGrad {
-            var cache = makeCache()
-            for _ in 0..<count {
-                // Beyond the context every position moves, so nothing that was computed for one can be kept.
-                if tokens.count > configuration.context { cache = makeCache() }
-                let window = tokens.suffix(configuration.context).dropFirst(cache.length)
-                let logits = self(
-                    Tensor(Array(window), shape: [1, window.count], device: device), cache: &cache, lastOnly: true)[0, 0]
-                let next = sample(logits, temperature, topK, generator)
-                tokens.append(next)
-                emit(next)
-            }
-        }
-        return tokens
-    }
-
-    private func sample(_ logits: Tensor, _ temperature: Double, _ topK: Int?, _ generator: RandomGenerator) -> Int {
-        if temperature == 0 { return logits.argmax().item(Int.self) }
-        var scaled = logits / temperature
-        if let topK, topK < logits.count {
-            let threshold = logits.scalars(Float.self).sorted(by: >)[Swift.max(topK, 1) - 1]
-            scaled = scaled.maskedFill(logits .< Double(threshold), -Double.infinity)
-        }
-        return softmax(scaled).multinomial(generator: generator).item(Int.self)
-    }
 }

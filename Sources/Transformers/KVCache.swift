@@ -20,6 +20,13 @@ public struct KVCache: Sendable {
     /// Positions so far.
     public var length: Int { layers.first?.length ?? 0 }
 
+    /// The cache of sequences `rows[0]`, `rows[1]` … of this one's batch, each any number of times; itself if these are all in order.
+    public func selecting(rows: [Int]) -> KVCache {
+        var result = self
+        for index in layers.indices { result.layers[index].select(rows) }
+        return result
+    }
+
     /// Forgets all positions from `length` on; the room stays.
     public mutating func truncate(to length: Int) {
         for index in layers.indices { layers[index].truncate(to: length) }
@@ -57,6 +64,13 @@ public struct KVCache: Sendable {
             Self.write(keys, to: &storedKeys, at: length, limit: limit)
             Self.write(values, to: &storedValues, at: length, limit: limit)
             length = end
+        }
+
+        mutating func select(_ rows: [Int]) {
+            guard let keys = storedKeys, let values = storedValues, rows != Array(0..<keys.shape[0]) else { return }
+            let index = Tensor(rows, device: keys.device)
+            storedKeys = keys.indexSelect(axis: 0, index: index)
+            storedValues = values.indexSelect(axis: 0, index: index)
         }
 
         mutating func truncate(to length: Int) {

@@ -25,7 +25,7 @@ extension DType {
 }
 
 /// A safetensors file, mapped into memory: opening reads the header alone, a tensor's pages are read when it is used.
-public struct SafetensorsFile: Sendable {
+public struct SafetensorsFile: TensorArchive {
     /// The file's header, checked.
     public let header: SafetensorsHeader
     private let file: MappedFile
@@ -68,9 +68,9 @@ public struct SafetensorsFile: Sendable {
         return Tensor(raw: copy)
     }
 
-    /// All tensors by name.
-    public func tensors() throws -> [String: Tensor] {
-        try Dictionary(uniqueKeysWithValues: names.map { ($0, try tensor($0)) })
+    public func shape(of name: String) throws -> [Int] {
+        guard let entry = index[name] else { throw SafetensorsError("there is no tensor \(name)") }
+        return entry.shape
     }
 }
 
@@ -81,7 +81,8 @@ public func saveSafetensors(_ tensors: [String: Tensor], to path: String, metada
     var header = "{"
     if !metadata.isEmpty {
         header += "\"__metadata__\":{"
-        header += metadata.sorted { $0.key < $1.key }.map { "\(quoted($0.key)):\(quoted($0.value))" }.joined(separator: ",")
+        header += metadata.sorted { $0.key < $1.key }.map { "\(jsonQuoted($0.key)):\(jsonQuoted($0.value))" }.joined(
+            separator: ",")
         header += "}"
     }
     var offset = 0
@@ -93,7 +94,7 @@ public func saveSafetensors(_ tensors: [String: Tensor], to path: String, metada
         }
         let shape = tensor.shape.map(String.init).joined(separator: ",")
         header +=
-            "\(quoted(name)):{\"dtype\":\"\(type)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
+            "\(jsonQuoted(name)):{\"dtype\":\"\(type)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
         offset = end
     }
     header += "}"
@@ -106,21 +107,6 @@ public func saveSafetensors(_ tensors: [String: Tensor], to path: String, metada
         try tensor.detached().to(device: .cpu).withUnsafeBytes { try file.write($0) }
     }
     try file.commit()
-}
-
-private func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"": result += "\\\""
-        case "\\": result += "\\\\"
-        case _ where scalar.value < 0x20:
-            let digits = String(scalar.value, radix: 16)
-            result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-        default: result.unicodeScalars.append(scalar)
-        }
-    }
-    return result + "\""
 }
 
 extension Module {
