@@ -41,7 +41,8 @@ public struct KVCache: Sendable {
 
     /// Whether the cache can go back to `length` positions: a layer with a window can by ``slack`` at least, others always.
     public func canTruncate(to length: Int) -> Bool {
-        0 <= length && length <= self.length && layers.allSatisfy { $0.firstHeld == 0 || $0.firstHeld <= length + 1 - ($0.window ?? 0) }
+        0 <= length && length <= self.length
+            && layers.allSatisfy { $0.firstHeld == 0 || $0.firstHeld <= length + 1 - ($0.window ?? 0) }
     }
 
     /// Bytes of the rooms of all layers.
@@ -73,7 +74,9 @@ public struct KVCache: Sendable {
         /// Positions there is room for now.
         public var capacity: Int { storedKeys?.shape[2] ?? 0 }
         /// Bytes of the room.
-        public var byteCount: Int { [storedKeys, storedValues].reduce(0) { $0 + ($1.map { $0.count * $0.dtype.byteCount } ?? 0) } }
+        public var byteCount: Int {
+            [storedKeys, storedValues].reduce(0) { $0 + ($1.map { $0.count * $0.dtype.byteCount } ?? 0) }
+        }
         /// What was appended, views of `[batch, kvHeads, length, dim]`; with a window, those positions that the last append's see. Nil before the
         /// first append.
         public var keys: Tensor? { storedKeys.map(visible) }
@@ -108,7 +111,9 @@ public struct KVCache: Sendable {
         }
 
         private func checkLimit(_ new: Int) {
-            if let limit, length + new > limit { fail("KVCache.append", "\(length + new) positions exceed the capacity of \(limit)") }
+            if let limit, length + new > limit {
+                fail("KVCache.append", "\(length + new) positions exceed the capacity of \(limit)")
+            }
         }
 
         /// The room to take at once, if it is known.
@@ -128,7 +133,8 @@ public struct KVCache: Sendable {
             let capacity = max(usual, kept + new)
             func moved(_ stored: Tensor) -> Tensor {
                 var room = Tensor(
-                    zeros: [stored.shape[0], stored.shape[1], capacity, stored.shape[3]], dtype: stored.dtype, device: stored.device)
+                    zeros: [stored.shape[0], stored.shape[1], capacity, stored.shape[3]], dtype: stored.dtype,
+                    device: stored.device)
                 Self.copy(stored.narrowed(axis: 2, start: held - kept, length: kept), to: &room, at: 0)
                 return room
             }
@@ -147,7 +153,9 @@ public struct KVCache: Sendable {
         mutating func truncate(to length: Int) {
             if length < 0 || length > self.length { fail("KVCache.truncate", "\(length) of \(self.length) positions") }
             if firstHeld > 0, let window, firstHeld > length + 1 - window {
-                fail("KVCache.truncate", "a window of \(window) at \(length) positions needs some that were forgotten; see canTruncate(to:)")
+                fail(
+                    "KVCache.truncate",
+                    "a window of \(window) at \(length) positions needs some that were forgotten; see canTruncate(to:)")
             }
             self.length = length
             newest = 0

@@ -17,7 +17,9 @@ enum AttentionRunners {
         let found = gradients(of: [out], withRespectTo: [q, k, v], gradients: [try file.tensor(item["cotangent"])])
         for (name, gradient) in zip(["dq", "dk", "dv"], found) where item[name] != nil {
             let expected = try file.tensor(item[name])
-            if let wrong = mismatch(gradient ?? Tensor(zerosLike: expected), expected, .standard(q.dtype, .gradients)) { return "\(name): \(wrong)" }
+            if let wrong = mismatch(gradient ?? Tensor(zerosLike: expected), expected, .standard(q.dtype, .gradients)) {
+                return "\(name): \(wrong)"
+            }
         }
         return nil
     }
@@ -36,19 +38,24 @@ enum AttentionRunners {
         let text = String(decoding: try JSONSerialization.data(withJSONObject: object), as: UTF8.self)
         let configuration = try DecoderConfiguration(json: text, path: "rope")
         let rotary = RotaryEmbedding(
-            dim: configuration.rotaryDim ?? configuration.headDim, base: configuration.ropeBase, scaling: configuration.ropeScaling)
+            dim: configuration.rotaryDim ?? configuration.headDim, base: configuration.ropeBase,
+            scaling: configuration.ropeScaling)
         let longest = (positions.joined().max() ?? 0) + 1
         let length = item["seq_len"] as? Int ?? longest
         let frequencies = Tensor(rotary.inverseFrequencies(length: length)).to(.float32)
         if let wrong = mismatch(frequencies, try file.tensor(item["inv_freq"])) { return "inv_freq: \(wrong)" }
         let scaling = GoldenFile.number(item["attention_scaling"])
-        if abs(rotary.attentionScaling - scaling) > 1e-6 { return "attention_scaling \(rotary.attentionScaling), expected \(scaling)" }
+        if abs(rotary.attentionScaling - scaling) > 1e-6 {
+            return "attention_scaling \(rotary.attentionScaling), expected \(scaling)"
+        }
         let rotation = rotary.rotation(of: positions)
         for (name, actual) in [("cos", rotation.cosines), ("sin", rotation.sines)] where item[name] != nil {
             if let wrong = mismatch(actual, try file.tensor(item[name])) { return "\(name): \(wrong)" }
         }
         for (name, turned) in [("q", "q_rot"), ("k", "k_rot")] where item[name] != nil && item[turned] != nil {
-            if let wrong = mismatch(rotation(try file.tensor(item[name])), try file.tensor(item[turned])) { return "\(turned): \(wrong)" }
+            if let wrong = mismatch(rotation(try file.tensor(item[name])), try file.tensor(item[turned])) {
+                return "\(turned): \(wrong)"
+            }
         }
         return nil
     }

@@ -56,7 +56,9 @@ enum HuggingFaceRunner {
         let found = model.huggingFaceTensors(gradients)
         for (name, value) in expected.sorted(by: { $0.key < $1.key }) {
             guard let gradient = found[fileName(name)] else { return "no gradient of \(name)" }
-            if let wrong = mismatch(gradient, try file.tensor(value), tolerance, anyType: true) { return "gradient of \(name): \(wrong)" }
+            if let wrong = mismatch(gradient, try file.tensor(value), tolerance, anyType: true) {
+                return "gradient of \(name): \(wrong)"
+            }
         }
         return nil
     }
@@ -120,7 +122,9 @@ enum HuggingFaceRunner {
 
     /// The loss that Hugging Face's classifiers take by the number of labels and their type.
     private static func classifierLoss(_ logits: Tensor, _ labels: Tensor) -> Tensor {
-        if logits.shape.last == 1 { return mseLoss(logits.reshaped([logits.count]), labels.to(logits.dtype).reshaped([labels.count])) }
+        if logits.shape.last == 1 {
+            return mseLoss(logits.reshaped([logits.count]), labels.to(logits.dtype).reshaped([labels.count]))
+        }
         if labels.dtype.isFloatingPoint { return bceWithLogits(logits, labels.to(logits.dtype)) }
         return crossEntropy(logits, labels)
     }

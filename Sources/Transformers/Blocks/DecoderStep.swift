@@ -5,7 +5,8 @@ extension TransformerBlock {
     /// One position of each sequence, `x [batch, 1, model]`, as one call of the backend; nil where it has to go step by step, which gives the
     /// same numbers. A token of a small model meets a hundred operations: called one by one they take as long as reading its weights.
     func step(_ x: Tensor, cache: inout KVCache.Layer) -> Tensor? {
-        guard let kernel = feedForward.activation.decoderKernel, attention.scale == nil, x.rank == 3, x.shape[1] == 1, x.count > 0,
+        guard let kernel = feedForward.activation.decoderKernel, attention.scale == nil, x.rank == 3, x.shape[1] == 1,
+            x.count > 0,
             norm == .pre, !isGradEnabled, !isAutocastEnabled, !x.isBatched,
             !attention.dropout.isActive, !feedForward.dropout.isActive, x.raw.isContiguous
         else { return nil }

@@ -54,7 +54,9 @@ public final class LearnedPositions: Module, Layer {
 
 private func rows(_ name: String, _ table: Tensor, _ x: Tensor, _ start: Int) -> Tensor {
     let length = table.shape[0]
-    if x.rank != 3 || x.shape[2] != table.shape[1] { fail(name, "\(x.shape) does not fit a table \(table.shape): [batch, sequence, model]") }
+    if x.rank != 3 || x.shape[2] != table.shape[1] {
+        fail(name, "\(x.shape) does not fit a table \(table.shape): [batch, sequence, model]")
+    }
     if start < 0 || start + x.shape[1] > length {
         fail(name, "positions \(start) ..< \(start + x.shape[1]) go beyond the table's \(length); crop the sequence")
     }

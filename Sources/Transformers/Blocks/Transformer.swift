@@ -29,7 +29,7 @@ public final class TransformerEncoder: Module {
     }
 }
 
-/// DecoderModel layers one after another, and perhaps a norm at the end.
+/// Decoder layers one after another, and perhaps a norm at the end.
 public final class TransformerDecoder: Module {
     /// First to last.
     public let layers: [TransformerDecoderLayer]

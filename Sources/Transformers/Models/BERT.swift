@@ -26,14 +26,15 @@ public final class BERT: Module {
         if let problem = configuration.problem { fail("BERT", problem) }
         let c = configuration
         self.configuration = c
-        tokenEmbedding = weights.embedding(c.vocabulary, c.width)
+        tokenEmbedding = weights.embedding(c.vocabulary, c.width, paddingIndex: c.padToken)
         positionEmbedding = weights.embedding(c.context, c.width)
         typeEmbedding = weights.embedding(c.tokenTypes, c.width)
         embeddingNorm = weights.layerNorm(c.width, eps: c.eps)
         dropout = Dropout(c.dropout)
         blocks = (0..<c.layers).map { _ in
             TransformerBlock(
-                model: c.width, heads: c.heads, hidden: c.hidden, norm: .post, isCausal: false, eps: c.eps, activation: c.activation,
+                model: c.width, heads: c.heads, hidden: c.hidden, norm: .post, isCausal: false, eps: c.eps,
+                activation: c.activation,
                 dropout: c.dropout, attentionDropout: c.attentionDropout, weights: weights)
         }
         pooler = c.hasPooler ? weights.linear(c.width, c.width, bias: true) : nil

@@ -20,6 +20,8 @@ public struct BERTConfiguration: Sendable, Equatable {
     public var eps = 1e-12
     /// The probability of dropout after embeddings and parts of blocks, and of attention weights, in 0 ..< 1.
     public var dropout = 0.1, attentionDropout = 0.1
+    /// The token that fills up shorter sequences, whose vector is not trained as an input.
+    public var padToken: Int? = 0
     /// Whether there is a pooled vector of the first position.
     public var hasPooler = true
     /// Classes of a classifier.
@@ -45,11 +47,15 @@ public struct BERTConfiguration: Sendable, Equatable {
     /// What is wrong with these numbers, in one sentence, or nil.
     public var problem: String? {
         for (name, value) in [
-            ("vocabulary", vocabulary), ("context", context), ("width", width), ("layers", layers), ("heads", heads), ("hidden", hidden),
+            ("vocabulary", vocabulary), ("context", context), ("width", width), ("layers", layers), ("heads", heads),
+            ("hidden", hidden),
             ("tokenTypes", tokenTypes), ("labels", labels),
         ] where value < 1 { return "\(name) is \(value); must be at least 1" }
         if width % heads != 0 { return "\(heads) heads do not divide a width of \(width)" }
-        for value in [dropout, attentionDropout] where !(0..<1).contains(value) { return "dropout is \(value); must be in 0 ..< 1" }
+        if let padToken, !(0..<vocabulary).contains(padToken) { return "the token \(padToken) is not in 0 ..< \(vocabulary)" }
+        for value in [dropout, attentionDropout] where !(0..<1).contains(value) {
+            return "dropout is \(value); must be in 0 ..< 1"
+        }
         if !(eps >= 0 && eps.isFinite) { return "eps is \(eps); must be at least 0" }
         return nil
     }
@@ -72,6 +78,7 @@ extension BERTConfiguration: PretrainedConfiguration {
         dropout = try reader.probability("hidden_dropout_prob", default: 0.1)
         attentionDropout = try reader.probability("attention_probs_dropout_prob", default: 0.1)
         tiesHead = try reader.flag("tie_word_embeddings", default: true)
+        padToken = try reader.integer("pad_token_id", default: 0, in: 0...ConfigurationReader.largestSize)
         labels = try reader.memberCount("id2label") ?? reader.integer("num_labels", default: 2)
         architecture = try reader.texts("architectures")?.first ?? "BertModel"
         if let kind = try reader.optionalText("position_embedding_type"), kind != "absolute" {
@@ -93,6 +100,7 @@ extension BERTConfiguration: PretrainedConfiguration {
         writer.add("num_attention_heads", heads)
         writer.add("intermediate_size", hidden)
         writer.add("type_vocab_size", tokenTypes)
+        writer.add("pad_token_id", padToken)
         writer.add("hidden_act", activation.huggingFaceName)
         writer.add("layer_norm_eps", eps)
         writer.add("hidden_dropout_prob", dropout)

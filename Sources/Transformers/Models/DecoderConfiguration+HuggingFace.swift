@@ -13,7 +13,8 @@ extension DecoderConfiguration: PretrainedConfiguration {
             throw reader.error("model_type is \(type.prefix(60)); this decoder is one of \(Family.allCases.map(\.rawValue))")
         }
         let d = Defaults(family)
-        let width = try reader.integer("hidden_size", default: 4096), heads = try reader.integer("num_attention_heads", default: 32)
+        let width = try reader.integer("hidden_size", default: 4096),
+            heads = try reader.integer("num_attention_heads", default: 32)
         let given = try reader.optionalInteger("head_dim") ?? d.headDim
         if given == nil && width % heads != 0 { throw reader.error("\(heads) heads do not divide a width of \(width)") }
         self.init(
@@ -33,6 +34,7 @@ extension DecoderConfiguration: PretrainedConfiguration {
         hasFeedForwardBias = try reader.flag("mlp_bias", default: false)
         normalizesHeads = family == .qwen3
         tiesHead = try reader.flag("tie_word_embeddings", default: isGemma)
+        padToken = try reader.optionalInteger("pad_token_id", in: 0...ConfigurationReader.largestSize)
         attentionDropout = try reader.probability("attention_dropout")
         if family == .gemma2 {
             attentionSoftCap = try reader.optionalNumber("attn_logit_softcapping", in: 1e-6...1e30)
@@ -98,7 +100,8 @@ extension DecoderConfiguration: PretrainedConfiguration {
     public var json: String {
         var writer = ConfigurationWriter()
         let className = [
-            Family.llama: "Llama", .mistral: "Mistral", .qwen2: "Qwen2", .qwen3: "Qwen3", .gemma: "Gemma", .gemma2: "Gemma2", .phi3: "Phi3",
+            Family.llama: "Llama", .mistral: "Mistral", .qwen2: "Qwen2", .qwen3: "Qwen3", .gemma: "Gemma", .gemma2: "Gemma2",
+            .phi3: "Phi3",
         ][family]!
         writer.add("architectures", [className + "ForCausalLM"])
         writer.add("model_type", family.rawValue)
@@ -110,11 +113,14 @@ extension DecoderConfiguration: PretrainedConfiguration {
         writer.add("num_key_value_heads", kvHeads)
         writer.add("head_dim", headDim)
         writer.add("intermediate_size", hidden)
-        writer.add(isGemma ? "hidden_activation" : "hidden_act", isGemma && activation == .geluTanh ? "gelu_pytorch_tanh" : activation.huggingFaceName)
+        writer.add(
+            isGemma ? "hidden_activation" : "hidden_act",
+            isGemma && activation == .geluTanh ? "gelu_pytorch_tanh" : activation.huggingFaceName)
         writer.add("rms_norm_eps", eps)
         if family != .qwen2 { writer.add("attention_bias", hasInputBias) }
         if family == .llama { writer.add("mlp_bias", hasFeedForwardBias) }
         writer.add("tie_word_embeddings", tiesHead)
+        writer.add("pad_token_id", padToken)
         writer.add("attention_dropout", attentionDropout)
         if family == .gemma2 {
             writer.add("attn_logit_softcapping", attentionSoftCap)
@@ -127,7 +133,8 @@ extension DecoderConfiguration: PretrainedConfiguration {
             writer.add("layer_types", windows.map { $0 == nil ? "full_attention" : "sliding_attention" })
         }
         RotaryReader.write(
-            ropeScaling, base: ropeBase, partialFactor: rotaryDim.map { Double($0) / Double(headDim) }, context: context, to: &writer)
+            ropeScaling, base: ropeBase, partialFactor: rotaryDim.map { Double($0) / Double(headDim) }, context: context,
+            to: &writer)
         return writer.text()
     }
 }
@@ -175,7 +182,8 @@ struct RotaryReader {
             yarn.truncates = try reader.flag("truncate", default: true)
             return .yarn(yarn)
         case "llama3":
-            let low = try reader.number("low_freq_factor", in: 1e-3...1e6), high = try reader.number("high_freq_factor", in: 1e-3...1e6)
+            let low = try reader.number("low_freq_factor", in: 1e-3...1e6),
+                high = try reader.number("high_freq_factor", in: 1e-3...1e6)
             if high <= low { throw reader.error("high_freq_factor \(high) must be above low_freq_factor \(low)") }
             return .llama3(factor: try factor(), lowFrequency: low, highFrequency: high, context: try original())
         case "longrope", "su":

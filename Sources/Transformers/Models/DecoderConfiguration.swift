@@ -49,6 +49,8 @@ public struct DecoderConfiguration: Sendable, Equatable {
     public var isGemma: Bool { family == .gemma || family == .gemma2 }
     /// Whether there are norms after attention and feed-forward part too (Gemma 2).
     public var hasOutputNorms: Bool { family == .gemma2 }
+    /// The token that fills up shorter sequences, if there is one; its vector is not trained as an input.
+    public var padToken: Int?
     /// The probability of dropping an attention weight in training.
     public var attentionDropout = 0.0
 
@@ -95,6 +97,7 @@ public struct DecoderConfiguration: Sendable, Equatable {
         }
         if !(ropeBase > 0 && ropeBase.isFinite) { return "a rotary base of \(ropeBase); must be above 0" }
         if !(eps >= 0 && eps.isFinite) { return "eps is \(eps); must be at least 0" }
+        if let padToken, !(0..<vocabulary).contains(padToken) { return "the token \(padToken) is not in 0 ..< \(vocabulary)" }
         if let logitSoftCap, !(logitSoftCap > 0) { return "a soft cap of \(logitSoftCap); must be above 0" }
         switch ropeScaling {
         case .dynamic where turning == 2: return "dynamic rotary scaling needs more than 2 features"

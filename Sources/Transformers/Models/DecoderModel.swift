@@ -35,7 +35,7 @@ public final class DecoderModel: Module, CausalLanguageModel {
         if let problem = configuration.problem { fail("DecoderModel", problem) }
         let c = configuration
         self.configuration = c
-        tokenEmbedding = weights.embedding(c.vocabulary, c.width)
+        tokenEmbedding = weights.embedding(c.vocabulary, c.width, paddingIndex: c.padToken)
         blocks = (0..<c.layers).map { DecoderBlock(c, layer: $0, weights: weights) }
         finalNorm = c.norm(weights)
         outputHead = c.tiesHead ? nil : weights.linear(c.width, c.vocabulary, bias: false)
@@ -114,7 +114,9 @@ public final class DecoderModel: Module, CausalLanguageModel {
             return (x, rotary.rotation(of: first..<first + length, dtype: x.dtype, device: x.device))
         }
         if paddingMask.shape != [ids.shape[0], first + length] {
-            fail("DecoderModel", "a padding mask \(paddingMask.shape) for \(first) + \(length) positions of \(ids.shape[0]) sequences")
+            fail(
+                "DecoderModel",
+                "a padding mask \(paddingMask.shape) for \(first) + \(length) positions of \(ids.shape[0]) sequences")
         }
         let counts = (paddingMask.detached() .!= 0).to(.int64).cumsum(axis: 1).narrowed(axis: 1, start: first, length: length)
         let flat = counts.to(device: .cpu).scalars(Int.self).map { max($0 - 1, 0) }

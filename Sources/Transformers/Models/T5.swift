@@ -51,7 +51,8 @@ public final class T5: Module {
     public func decode(_ targets: Tensor, memory: Tensor, paddingMask: Tensor? = nil) -> [Tensor] {
         if targets.rank != 2 { fail("T5", "needs targets [batch, sequence], not \(targets.shape)") }
         return decoder.states(
-            tokenEmbedding(targets), mask: nil, memory: keysValues(of: memory), memoryMask: paddingMask.map(AttentionMask.padding))
+            tokenEmbedding(targets), mask: nil, memory: keysValues(of: memory), memoryMask: paddingMask.map(AttentionMask.padding)
+        )
     }
 
     /// Logits of the decoder's output `[..., width]`: `[..., vocabulary]`.
@@ -69,7 +70,8 @@ public final class T5: Module {
     /// `labels [batch, length]` behind the start token and without the last; -100 becomes padding.
     public func shifted(_ labels: Tensor) -> Tensor {
         let c = configuration, labels = labels.detached()
-        let start = Tensor(repeating: Double(c.startToken), shape: [labels.shape[0], 1], dtype: labels.dtype, device: labels.device)
+        let start = Tensor(
+            repeating: Double(c.startToken), shape: [labels.shape[0], 1], dtype: labels.dtype, device: labels.device)
         let rest = labels.narrowed(axis: 1, start: 0, length: labels.shape[1] - 1)
         return concatenate([start, rest.maskedFill(rest .< 0, Double(c.padToken))], axis: 1)
     }
@@ -143,7 +145,9 @@ public final class T5Decoder: CausalLanguageModel {
         if ids.rank != 2 { fail("T5Decoder", "needs ids [batch, sequence], not \(ids.shape)") }
         let sources = memory[0].keys.shape[0], batch = ids.shape[0]
         if batch == sources { return (memory, memoryMask) }
-        if sources == 0 || batch % sources != 0 { fail("T5Decoder", "\(batch) sequences for \(sources) sources; needs a multiple") }
+        if sources == 0 || batch % sources != 0 {
+            fail("T5Decoder", "\(batch) sequences for \(sources) sources; needs a multiple")
+        }
         func each(_ x: Tensor) -> Tensor {
             sources == 1 ? x.expanded(to: [batch] + x.shape.dropFirst()) : x.repeatInterleaved(batch / sources, axis: 0)
         }
@@ -153,7 +157,9 @@ public final class T5Decoder: CausalLanguageModel {
 
 extension T5: NamedWeights {
     /// One per block of the encoder and the decoder.
-    public static func layerCount(_ configuration: T5Configuration) -> Int { configuration.encoderLayers + configuration.decoderLayers }
+    public static func layerCount(_ configuration: T5Configuration) -> Int {
+        configuration.encoderLayers + configuration.decoderLayers
+    }
 
     /// The head is tied where the weights have none of its own.
     public static func fitted(_ configuration: T5Configuration, to names: [String]) -> T5Configuration {
@@ -170,7 +176,9 @@ extension T5: NamedWeights {
             let block = "\(part).block.*.layer", attention = "\(part).blocks.*.attention"
             for (ours, theirs) in [("query", "q"), ("key", "k"), ("value", "v"), ("output", "o")] {
                 names.add("\(attention).\(ours)", "\(block).0.SelfAttention.\(theirs)")
-                if part == "decoder" { names.add("decoder.blocks.*.crossAttention.\(ours)", "\(block).1.EncDecAttention.\(theirs)") }
+                if part == "decoder" {
+                    names.add("decoder.blocks.*.crossAttention.\(ours)", "\(block).1.EncDecAttention.\(theirs)")
+                }
             }
             names.add("\(part).blocks.*.attentionNorm", "\(block).0.layer_norm")
             if part == "decoder" { names.add("decoder.blocks.*.crossNorm", "\(block).1.layer_norm") }

@@ -108,7 +108,9 @@ public final class T5Stack: Module {
     public let dropout: Dropout
 
     init(_ c: T5Configuration, isDecoder: Bool, weights: WeightInitializer) {
-        blocks = (0..<(isDecoder ? c.decoderLayers : c.encoderLayers)).map { _ in T5Block(c, isDecoder: isDecoder, weights: weights) }
+        blocks = (0..<(isDecoder ? c.decoderLayers : c.encoderLayers)).map { _ in
+            T5Block(c, isDecoder: isDecoder, weights: weights)
+        }
         positionBias = RelativePositionBias(
             buckets: c.distanceBuckets, heads: c.heads, maximumDistance: c.maximumDistance, isBidirectional: !isDecoder,
             weights: weights)

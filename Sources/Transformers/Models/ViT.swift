@@ -65,7 +65,8 @@ public final class ViT: Module {
         dropout = Dropout(c.dropout)
         blocks = (0..<c.layers).map { _ in
             TransformerBlock(
-                model: c.width, heads: c.heads, hidden: c.hidden, norm: .pre, isCausal: false, eps: c.eps, activation: c.activation,
+                model: c.width, heads: c.heads, hidden: c.hidden, norm: .pre, isCausal: false, eps: c.eps,
+                activation: c.activation,
                 hasInputBias: c.hasInputBias, dropout: c.dropout, attentionDropout: c.attentionDropout, weights: weights)
         }
         finalNorm = weights.layerNorm(c.width, eps: c.eps)

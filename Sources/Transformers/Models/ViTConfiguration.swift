@@ -49,13 +49,18 @@ public struct ViTConfiguration: Sendable, Equatable {
     /// What is wrong with these numbers, in one sentence, or nil.
     public var problem: String? {
         for (name, value) in [
-            ("imageSize", imageSize), ("patch", patch), ("channels", channels), ("width", width), ("layers", layers), ("heads", heads),
+            ("imageSize", imageSize), ("patch", patch), ("channels", channels), ("width", width), ("layers", layers),
+            ("heads", heads),
             ("hidden", hidden), ("labels", labels ?? 1),
         ] where value < 1 { return "\(name) is \(value); must be at least 1" }
-        if imageSize > 1 << 13 || channels > 1 << 12 { return "pictures of \(channels) × \(imageSize) × \(imageSize) are too large" }
+        if imageSize > 1 << 13 || channels > 1 << 12 {
+            return "pictures of \(channels) × \(imageSize) × \(imageSize) are too large"
+        }
         if imageSize % patch != 0 { return "patches of \(patch) do not divide pictures of \(imageSize)" }
         if width % heads != 0 { return "\(heads) heads do not divide a width of \(width)" }
-        for value in [dropout, attentionDropout] where !(0..<1).contains(value) { return "dropout is \(value); must be in 0 ..< 1" }
+        for value in [dropout, attentionDropout] where !(0..<1).contains(value) {
+            return "dropout is \(value); must be in 0 ..< 1"
+        }
         if !(eps >= 0 && eps.isFinite) { return "eps is \(eps); must be at least 0" }
         return nil
     }

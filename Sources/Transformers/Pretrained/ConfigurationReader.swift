@@ -29,7 +29,9 @@ struct ConfigurationReader {
 
     init(file path: String) throws {
         let file = try MappedFile(path)
-        if file.bytes.count > Self.largest { throw PretrainedError(path, "\(file.bytes.count) bytes are too many for a configuration") }
+        if file.bytes.count > Self.largest {
+            throw PretrainedError(path, "\(file.bytes.count) bytes are too many for a configuration")
+        }
         try self.init(file.bytes, path: path)
     }
 
@@ -71,7 +73,9 @@ struct ConfigurationReader {
         return integer
     }
 
-    func integer(_ key: String, _ others: String..., default: Int? = nil, in range: ClosedRange<Int> = 1...largestSize) throws -> Int {
+    func integer(_ key: String, _ others: String..., default: Int? = nil, in range: ClosedRange<Int> = 1...largestSize) throws
+        -> Int
+    {
         for name in [key] + others { if let found = try optionalInteger(name, in: range) { return found } }
         guard let fallback = `default` else { throw error("has no \(key)") }
         return fallback
@@ -169,8 +173,12 @@ struct ConfigurationWriter {
     mutating func add(_ key: String, _ value: Double?) { addRaw(key, value.map { "\($0)" } ?? "null") }
     mutating func add(_ key: String, _ value: Bool) { addRaw(key, value ? "true" : "false") }
     mutating func add(_ key: String, _ value: String?) { addRaw(key, value.map(jsonQuoted) ?? "null") }
-    mutating func add(_ key: String, _ values: [String]) { addRaw(key, "[" + values.map(jsonQuoted).joined(separator: ", ") + "]") }
-    mutating func add(_ key: String, _ values: [Double]) { addRaw(key, "[" + values.map { "\($0)" }.joined(separator: ", ") + "]") }
+    mutating func add(_ key: String, _ values: [String]) {
+        addRaw(key, "[" + values.map(jsonQuoted).joined(separator: ", ") + "]")
+    }
+    mutating func add(_ key: String, _ values: [Double]) {
+        addRaw(key, "[" + values.map { "\($0)" }.joined(separator: ", ") + "]")
+    }
     mutating func add(_ key: String, _ inner: ConfigurationWriter) { addRaw(key, inner.text(indent: 2)) }
     private mutating func addRaw(_ key: String, _ value: String) { members.append("\(jsonQuoted(key)): \(value)") }
 

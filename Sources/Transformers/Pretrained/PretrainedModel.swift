@@ -16,7 +16,9 @@ extension PretrainedConfiguration {
     public init(_ path: String) throws {
         let file = path.hasSuffix(".json") ? path : "\(path)/config.json"
         let mapped = try MappedFile(file)
-        if mapped.bytes.count > 16 << 20 { throw PretrainedError(file, "\(mapped.bytes.count) bytes are too many for a configuration") }
+        if mapped.bytes.count > 16 << 20 {
+            throw PretrainedError(file, "\(mapped.bytes.count) bytes are too many for a configuration")
+        }
         guard let text = String(validating: mapped.bytes, as: UTF8.self) else { throw PretrainedError(file, "not UTF-8") }
         try self.init(json: text, path: file)
     }
@@ -55,7 +57,9 @@ extension PretrainedModel {
     public static func fitted(_ configuration: Configuration, to names: [String]) -> Configuration { configuration }
 
     /// A parameter's name in Hugging Face's files; nil for what files do not have.
-    public func huggingFaceName(of parameter: String) -> String? { (self as? any NamedWeights)?.weightNames.source(of: parameter)?.names[0] }
+    public func huggingFaceName(of parameter: String) -> String? {
+        (self as? any NamedWeights)?.weightNames.source(of: parameter)?.names[0]
+    }
 
     /// Tensors named as the parameters here under Hugging Face's names.
     public func huggingFaceTensors(_ tensors: [String: Tensor]) -> [String: Tensor] {
@@ -80,7 +84,9 @@ extension PretrainedModel {
     public static func load(
         _ configuration: Configuration, from archive: any TensorArchive, path: String, dtype: DType? = nil
     ) throws -> Self {
-        if let dtype, !dtype.isFloatingPoint { throw PretrainedError(path, "cannot load weights as \(dtype); needs a float type") }
+        if let dtype, !dtype.isFloatingPoint {
+            throw PretrainedError(path, "cannot load weights as \(dtype); needs a float type")
+        }
         let layers = layerCount(configuration)
         if layers > archive.names.count {
             throw PretrainedError(path, "the configuration has \(layers) layers, the weights only \(archive.names.count) tensors")

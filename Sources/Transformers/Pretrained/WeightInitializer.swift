@@ -43,8 +43,8 @@ public struct WeightInitializer: Sendable {
         Linear(weight: matrix([outputs, inputs], deviation: deviation), bias: bias ? constant(0, [outputs]) : nil)
     }
 
-    func embedding(_ vocabulary: Int, _ width: Int, deviation: Double? = nil) -> Embedding {
-        Embedding(weight: matrix([vocabulary, width], deviation: deviation))
+    func embedding(_ vocabulary: Int, _ width: Int, deviation: Double? = nil, paddingIndex: Int? = nil) -> Embedding {
+        Embedding(weight: matrix([vocabulary, width], deviation: deviation), paddingIndex: paddingIndex)
     }
 
     func layerNorm(_ width: Int, eps: Double, bias: Bool = true) -> LayerNorm {

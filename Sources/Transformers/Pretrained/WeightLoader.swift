@@ -39,7 +39,9 @@ struct WeightLoader {
         var plan: [(parameter: Parameter, pieces: [String], form: WeightNames.Form)] = []
         var missing: [String] = []
         for (name, parameter) in parameters {
-            guard let source = table.source(of: name) else { throw PretrainedError(path, "there is no rule for the parameter \(name)") }
+            guard let source = table.source(of: name) else {
+                throw PretrainedError(path, "there is no rule for the parameter \(name)")
+            }
             let pieces = source.names.compactMap { present($0, table.basePrefix) }
             if pieces.count != source.names.count {
                 missing.append(source.names[0])
@@ -62,7 +64,8 @@ struct WeightLoader {
         let other = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : prefix + name
         if names.contains(other) { return other }
         // Checkpoints converted from TensorFlow.
-        let old = name.replacingSuffix(".LayerNorm.weight", ".LayerNorm.gamma").replacingSuffix(".LayerNorm.bias", ".LayerNorm.beta")
+        let old = name.replacingSuffix(".LayerNorm.weight", ".LayerNorm.gamma").replacingSuffix(
+            ".LayerNorm.bias", ".LayerNorm.beta")
         return old != name ? [old, String(old.dropFirst(prefix.count))].first(where: names.contains) : nil
     }
 
