@@ -51,7 +51,6 @@ struct Translate: ParsableCommand {
         sizes.dropout = 0
         // Where a digit stands decides what it means: distances of up to 32 characters are told apart exactly.
         sizes.distanceBuckets = 128
-        sizes.maximumDistance = 64
         let model = T5(sizes, weights: .normal(deviation: 0.05))
         func tokens(_ text: String) throws -> [Int] { try tokenizer.encode(text).map { $0 + 2 } }
 
