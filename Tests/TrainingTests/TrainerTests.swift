@@ -176,6 +176,36 @@ import Testing
         for parameter in run.net.parameters { #expect(parameter.value.isFinite.all().item(Bool.self)) }
     }
 
+    /// A finite loss whose gradient is not: the rule is named, and nothing of the step is taken.
+    @Test func gradientsThatAreNotNumbers() async throws {
+        let weight = Parameter(Tensor([4.0, 4]))
+        final class Root: Module {
+            let weight: Parameter
+            init(_ weight: Parameter) { self.weight = weight }
+        }
+        for policy in [NonFinitePolicy.stop, .skip(limit: 100)] {
+            weight.value = Tensor([4.0, 4])
+            var options = TrainingOptions(epochs: 1)
+            options.nonFinite = policy
+            options.accumulation = 2
+            let trainer = Trainer<Tensor>(Root(weight), SGD([weight], learningRate: 0.1), options: options) { x in
+                // √ of 0 at sample 3.
+                (sqrt(weight.value * x).sum(), 1)
+            }
+            let data = ArrayDataset((0..<6).map { Tensor([1.0, $0 == 3 ? 0 : 1], dtype: .float32) })
+            let loader = DataLoader(data, batchSize: 1, collate: { samples, _ in samples[0] })
+            if policy == .stop {
+                let error = await #expect(throws: TrainingError.self) { try await trainer.fit(loader) }
+                #expect(error?.step == 2 && error?.origin?.source == .gradient("SqrtBackward"))
+                #expect(error?.description.contains("TrainerTests.swift:") == true)
+            } else {
+                let summary = try await trainer.fit(loader)
+                #expect(summary.steps == 2 && summary.skippedBatches == 1)
+            }
+            #expect(weight.value.isFinite.all().item(Bool.self))
+        }
+    }
+
     @Test func notANumberIsSkippedAndCounted() async throws {
         let run = Fixture.run({ $0.nonFinite = .skip(limit: 1) }, poison: .infinity)
         let summary = try await run.trainer.fit(run.loader)

@@ -56,7 +56,8 @@ public struct ActivationReport: Sendable, CustomStringConvertible {
             if node.name.hasPrefix("Sigmoid") || node.name.hasPrefix("Softmax") { saturated = share((x .> 0.99) .| (x .< 0.01)) }
             return ActivationStatistics(
                 operation: node.name, line: node.site.userLine, shape: output.shape, mean: mean,
-                standardDeviation: ((x - mean) * (x - mean)).mean().item(Double.self).squareRoot(), minimum: x.min().item(Double.self),
+                standardDeviation: ((x - mean) * (x - mean)).mean().item(Double.self).squareRoot(),
+                minimum: x.min().item(Double.self),
                 maximum: x.max().item(Double.self), zeroShare: share(x .== 0), nonFiniteShare: 1 - share(x.isFinite),
                 deadShare: dead, saturatedShare: saturated)
         }

@@ -51,6 +51,10 @@ public final class Trainer<Batch: Sendable> {
     var state = TrainerState()
     /// What was counted for the step under way.
     var pending = PendingStep()
+    /// A batch and what else its loss came from.
+    typealias StepInput = (batch: Batch, random: RandomGenerator.State, buffers: [Tensor])
+    /// The batches of the step under way, for finding where a NaN came from.
+    var inputs: [StepInput] = []
     private var stepBegan = ContinuousClock.now
 
     /// - Parameters:
@@ -143,7 +147,7 @@ public final class Trainer<Batch: Sendable> {
 
     private func measure(_ batch: Batch) throws -> CountedMetrics {
         try withoutGrad {
-            if let computeMetrics { return try computeMetrics(batch) }
+            if let computeMetrics { return try withPrecision { try computeMetrics(batch) } }
             let (loss, count) = try withPrecision { try computeLoss(batch) }
             return (["loss": loss.item(Double.self)], count)
         }
