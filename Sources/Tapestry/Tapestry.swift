@@ -5,6 +5,7 @@
 @_exported import NN
 @_exported import Optimizers
 @_exported import Quantization
+@_exported import Serving
 @_exported import Training
 @_exported import Transformers
 

@@ -14,7 +14,19 @@ public enum TensorArchives {
     public static func open(_ path: String) throws -> any TensorArchive {
         if isFolder(path) { return try open(try weights(in: path)) }
         if path.hasSuffix(".json") { return try ShardedTensors(index: path) }
-        return try SafetensorsFile(path)
+        let file = try MappedFile(path)
+        return try withExtendedLifetime(file) {
+            if file.bytes.starts(with: "GGUF".utf8) { return try GGUFFile(path) }
+            if file.bytes.starts(with: [0x50, 0x4B]) {
+                let zip: ZipArchive
+                do { zip = try ZipArchive(file) } catch let error as ZipArchive.Failure { throw ArchiveError(path, error.reason) }
+                let isTorch = zip.entries.contains { $0.name == "data.pkl" || $0.name.hasSuffix("/data.pkl") }
+                return isTorch ? try TorchFile(path) : try NumpyArchive(path)
+            }
+            // A pickle's first opcode: refused with the reason, where a safetensors header would be a length of 2⁶³ bytes.
+            if file.bytes[0] == 0x80, file.bytes.count < 8 || file.bytes[7] != 0 { return try TorchFile(path) }
+            return try SafetensorsFile(path)
+        }
     }
 
     static func isFolder(_ path: String) -> Bool {

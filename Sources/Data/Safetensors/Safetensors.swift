@@ -52,20 +52,8 @@ public struct SafetensorsFile: TensorArchive {
         guard let dtype = DType.safetensors(entry.type) else {
             throw SafetensorsError("\(name) has the type \(entry.type), which no tensor has")
         }
-        let layout = Layout(shape: entry.shape)
-        let start = file.bytes.baseAddress! + header.dataStart + entry.range.lowerBound
-        if dtype == .bool {
-            // Any byte other than 0 is true; in memory it must be 1.
-            let bytes = UnsafeRawBufferPointer(start: start, count: layout.count)
-            if bytes.contains(where: { $0 > 1 }) { return Tensor(bytes.map { $0 != 0 }, shape: entry.shape) }
-        }
-        if Int(bitPattern: start) % dtype.byteCount == 0 {
-            let storage = Storage(readOnly: start, byteCount: entry.range.count, owner: file)
-            return Tensor(raw: RawTensor(storage: storage, layout: layout, offset: 0, dtype: dtype))
-        }
-        let copy = RawTensor(layout, dtype)
-        if entry.range.count > 0 { copy.pointer.copyMemory(from: start, byteCount: entry.range.count) }
-        return Tensor(raw: copy)
+        let start = header.dataStart
+        return file.tensor((start + entry.range.lowerBound)..<(start + entry.range.upperBound), entry.shape, dtype)
     }
 
     public func shape(of name: String) throws -> [Int] {

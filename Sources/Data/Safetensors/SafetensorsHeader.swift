@@ -70,11 +70,8 @@ public struct SafetensorsHeader: Sendable, Equatable {
                 throw SafetensorsError(
                     "\(entry.name) starts at byte \(entry.range.lowerBound) where \(end) was expected (a hole or an overlap)")
             }
-            var count = 1
-            for size in entry.shape {
-                let (product, overflow) = count.multipliedReportingOverflow(by: size)
-                if overflow { throw SafetensorsError("\(entry.name) has an overflowing shape \(entry.shape)") }
-                count = product
+            guard let count = checkedCount(entry.shape) else {
+                throw SafetensorsError("\(entry.name) has an overflowing shape \(entry.shape)")
             }
             let (bits, overflow) = count.multipliedReportingOverflow(by: Self.bits[entry.type]!)
             if overflow || bits % 8 != 0 || bits / 8 != entry.range.count {

@@ -8,7 +8,7 @@ public struct TokenizerError: Error, CustomStringConvertible, Equatable {
 }
 
 /// One token per Unicode scalar that occurs in a text.
-public struct CharacterTokenizer: Sendable, Equatable {
+public struct CharacterTokenizer: Tokenizer, Equatable {
     /// The scalars by token: token `i` stands for `vocabulary[i]`.
     public let vocabulary: [Unicode.Scalar]
     private let ids: [Unicode.Scalar: Int]
@@ -36,6 +36,15 @@ public struct CharacterTokenizer: Sendable, Equatable {
         text.unicodeScalars.append(contentsOf: vocabulary)
         return text
     }
+
+    /// One more than the largest id.
+    public var vocabularySize: Int { vocabulary.count }
+    /// None: every token is a character.
+    public var specialTokens: SpecialTokens { SpecialTokens() }
+    public func token(_ id: Int) -> String? { vocabulary.indices.contains(id) ? String(Character(vocabulary[id])) : nil }
+    public func id(of token: String) -> Int? { token.unicodeScalars.count == 1 ? ids[token.unicodeScalars.first!] : nil }
+    public func encode(_ text: String, addSpecialTokens: Bool) throws -> [Int] { try encode(text) }
+    public func decode(_ tokens: [Int], skipSpecialTokens: Bool) throws -> String { try decode(tokens) }
 
     /// A token for each Unicode scalar. Throws ``TokenizerError`` on one that is not in the vocabulary.
     public func encode(_ text: String) throws -> [Int] {
