@@ -94,16 +94,16 @@ import Testing
         #expect(VanishingGradients.chart(lines).svg.contains("LSTM"))
     }
 
-    /// A few epochs of both networks on the package's digits.
+    /// Both networks on the package's digits, as the example trains them.
     @Test(arguments: [ModelKind.lenet, .mlp]) func digits(model: ModelKind) async throws {
-        var example = try Digits.parse(["--model", model.rawValue, "--epochs", "8", "--workers", "1"])
+        var example = try Digits.parse(["--model", model.rawValue, "--workers", "1"])
         let curve = FileManager.default.temporaryDirectory.appendingPathComponent("tapestry-\(UUID().uuidString).svg")
         defer { try? FileManager.default.removeItem(at: curve) }
         example.curve = curve.path
         let images = try DigitImages.bundled()
         #expect(images.training.count == 1438 && images.test.count == 359)
         let summary = try await example.train(images, loggers: [])
-        #expect(summary.metrics["accuracy"]! > (model == .lenet ? 0.97 : 0.93))
+        #expect(summary.metrics["accuracy"]! >= 0.97)
         #expect(try String(contentsOf: curve, encoding: .utf8).contains("validation accuracy"))
     }
 }

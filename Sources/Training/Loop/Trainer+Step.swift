@@ -36,14 +36,14 @@ extension Trainer {
         return NonFiniteOrigin.find { try withPrecision { try computeLoss(input.batch).loss } }
     }
 
-    /// One optimizer step with what was accumulated.
-    func finishStep() throws {
+    /// One optimizer step with what was accumulated; false if all of it was left out.
+    func finishStep() throws -> Bool {
         let counted = pending, seen = inputs
         pending = PendingStep()
         inputs = []
         if counted.count == 0 {
             dropGradients()
-            return
+            return false
         }
         accumulator.finish()
         let rate = optimizer.learningRate
@@ -56,7 +56,8 @@ extension Trainer {
             } ?? gradNorm(optimizer.parameters)
         if !norm.isFinite && !scaler.isEnabled {
             dropGradients()
-            return try leaveOut("the norm of the gradients is \(norm)", seen.lazy.compactMap(origin).first)
+            try leaveOut("the norm of the gradients is \(norm)", seen.lazy.compactMap(origin).first)
+            return false
         }
         let isTaken = scaler.step(optimizer)
         scaler.update()
@@ -74,6 +75,7 @@ extension Trainer {
                 StepReport(
                     step: state.step, epoch: state.epoch, loss: counted.lossSum / Double(counted.count), learningRate: rate,
                     gradientNorm: norm, count: counted.count, seconds: lap(), isSkipped: !isTaken)))
+        return true
     }
 
     /// The closure's operations in the types that the options ask for.

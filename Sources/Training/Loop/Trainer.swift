@@ -102,7 +102,10 @@ public final class Trainer<Batch: Sendable> {
                 state.loader = loader.state
                 try accumulate(batch)
                 if pending.batches == options.accumulation {
-                    try finishStep()
+                    guard try finishStep() else {
+                        end = endReached(interruption)
+                        continue
+                    }
                     if let every = options.validateEvery, state.step % every == 0 {
                         try await validate(validation, isolation: isolation)
                     }
@@ -111,7 +114,7 @@ public final class Trainer<Batch: Sendable> {
                 }
             }
             if end != nil { break }
-            if pending.batches > 0 { try finishStep() }
+            if pending.batches > 0 { _ = try finishStep() }
             notify(.epoch(epoch: state.epoch, step: state.step, loss: state.epochLoss / Double(max(state.epochCount, 1))))
             state.beginEpoch()
             if options.validateEvery == nil { try await validate(validation, isolation: isolation) }
