@@ -21,7 +21,7 @@ public final class BERTMaskedLM: Module {
     public init(_ configuration: BERTConfiguration, weights: WeightInitializer = .normal()) {
         var c = configuration
         c.hasPooler = false
-        c.architecture = "BertForMaskedLM"
+        c.architecture = c.architecture("ForMaskedLM")
         encoder = BERT(c, weights: weights)
         transform = weights.linear(c.width, c.width, bias: true)
         norm = weights.layerNorm(c.width, eps: c.eps)
@@ -36,7 +36,9 @@ public final class BERTMaskedLM: Module {
 
     /// Logits of features `[..., width]`: `[..., vocabulary]`. To save work, of the masked positions alone.
     public func logits(_ features: Tensor) -> Tensor {
-        let x = norm(configuration.activation(transform(features)))
+        // RoBERTa's head has GELU whatever the blocks have.
+        let activation = configuration.family == .roberta ? .gelu : configuration.activation
+        let x = norm(activation(transform(features)))
         return linear(x, headWeight?.value ?? encoder.tokenEmbedding.weight.value, bias.value)
     }
 
@@ -51,12 +53,26 @@ extension BERTMaskedLM: NamedWeights {
     public static func layerCount(_ configuration: BERTConfiguration) -> Int { configuration.layers }
 
     var weightNames: WeightNames {
-        var names = WeightNames(basePrefix: "bert.")
-        names.addBERT(ours: "encoder.", theirs: "bert.")
-        names.add("transform", "cls.predictions.transform.dense")
-        names.add("norm", "cls.predictions.transform.LayerNorm")
-        names.add("bias", "cls.predictions.bias")
-        names.add("headWeight", "cls.predictions.decoder.weight")
+        let family = configuration.family
+        var names = WeightNames(basePrefix: "\(family.rawValue).")
+        names.add(family, ours: "encoder.", theirs: "\(family.rawValue).")
+        switch family {
+        case .bert:
+            names.add("transform", "cls.predictions.transform.dense")
+            names.add("norm", "cls.predictions.transform.LayerNorm")
+            names.add("bias", "cls.predictions.bias")
+            names.add("headWeight", "cls.predictions.decoder.weight")
+        case .roberta:
+            names.add("transform", "lm_head.dense")
+            names.add("norm", "lm_head.layer_norm")
+            names.add("bias", "lm_head.bias")
+            names.add("headWeight", "lm_head.decoder.weight")
+        case .distilbert:
+            names.add("transform", "vocab_transform")
+            names.add("norm", "vocab_layer_norm")
+            names.add("bias", "vocab_projector.bias")
+            names.add("headWeight", "vocab_projector.weight")
+        }
         return names
     }
 }
@@ -74,11 +90,12 @@ public final class BERTClassifier: Module {
     /// The configuration of the encoder, with the number of labels; its architecture says what is classified.
     public var configuration: BERTConfiguration { encoder.configuration }
 
-    /// A model with the given weights to begin with: of tokens, if the architecture is `BertForTokenClassification`.
+    /// A model with the given weights to begin with: of tokens, if the architecture says `TokenClassification`.
     public init(_ configuration: BERTConfiguration, weights: WeightInitializer = .normal()) {
         var c = configuration
-        if c.architecture != "BertForTokenClassification" { c.architecture = "BertForSequenceClassification" }
-        c.hasPooler = c.architecture == "BertForSequenceClassification"
+        let isOfTokens = c.architecture.hasSuffix("TokenClassification")
+        c.architecture = c.architecture(isOfTokens ? "ForTokenClassification" : "ForSequenceClassification")
+        c.hasPooler = !isOfTokens
         encoder = BERT(c, weights: weights)
         dropout = Dropout(c.dropout)
         classifier = weights.linear(c.width, c.labels, bias: true)
@@ -96,9 +113,17 @@ extension BERTClassifier: NamedWeights {
     public static func layerCount(_ configuration: BERTConfiguration) -> Int { configuration.layers }
 
     var weightNames: WeightNames {
-        var names = WeightNames(basePrefix: "bert.")
-        names.addBERT(ours: "encoder.", theirs: "bert.")
-        names.add("classifier", "classifier")
+        let family = configuration.family
+        var names = WeightNames(basePrefix: "\(family.rawValue).")
+        names.add(family, ours: "encoder.", theirs: "\(family.rawValue).")
+        // What pools the first position is part of the encoder in BERT, of the head in the others.
+        let isOfSequences = !classifiesTokens
+        switch family {
+        case .bert: names.add("encoder.pooler", "bert.pooler.dense")
+        case .roberta: names.add("encoder.pooler", "classifier.dense")
+        case .distilbert: names.add("encoder.pooler", "pre_classifier")
+        }
+        names.add("classifier", family == .roberta && isOfSequences ? "classifier.out_proj" : "classifier")
         return names
     }
 }

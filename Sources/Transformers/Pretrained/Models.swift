@@ -16,11 +16,13 @@ public enum Models {
     static func family(type: String, architecture: String) -> (any PretrainedModel.Type)? {
         switch type {
         case "gpt2": GPT.self
-        case "bert":
-            switch architecture {
-            case "BertForMaskedLM", "BertForPreTraining": BERTMaskedLM.self
-            case "BertForSequenceClassification", "BertForTokenClassification": BERTClassifier.self
-            default: BERT.self
+        case "bert", "roberta", "xlm-roberta", "camembert", "distilbert":
+            if architecture.hasSuffix("ForMaskedLM") || architecture.hasSuffix("ForPreTraining") {
+                BERTMaskedLM.self
+            } else if architecture.hasSuffix("SequenceClassification") || architecture.hasSuffix("TokenClassification") {
+                BERTClassifier.self
+            } else {
+                BERT.self
             }
         case "vit": ViT.self
         case "t5": T5.self
@@ -29,14 +31,17 @@ public enum Models {
     }
 
     /// Every `model_type` that ``load(_:dtype:)`` knows.
-    public static let modelTypes = ["gpt2", "bert", "vit", "t5"] + DecoderConfiguration.Family.allCases.map(\.rawValue)
+    public static let modelTypes =
+        ["gpt2", "bert", "roberta", "xlm-roberta", "camembert", "distilbert", "vit", "t5"]
+        + DecoderConfiguration.Family.allCases.map(\.rawValue)
 
-    /// Loads a model from a folder with `config.json` and weights in any format that ``TensorArchives`` opens: a ``GPT``, ``DecoderModel``, ``BERT``,
+    /// Loads a model from a GGUF file, or from a folder with `config.json` and weights in any format that ``TensorArchives`` opens: a ``GPT``, ``DecoderModel``, ``BERT``,
     /// ``BERTMaskedLM``, ``BERTClassifier``, ``ViT`` or ``T5``, in evaluation mode.
     /// - Parameter dtype: the parameters' type; nil: the file's own.
     ///
     /// Throws ``PretrainedError`` or the errors of the files; nothing is allocated for sizes that the weights do not have.
     public static func load(_ folder: String, dtype: DType? = nil) throws -> any PretrainedModel {
+        if folder.hasSuffix(".gguf") { return try DecoderModel.load(gguf: folder, dtype: dtype) }
         let reader = try ConfigurationReader(file: "\(folder)/config.json")
         guard let type = try reader.optionalText("model_type") else { throw reader.error("has no model_type") }
         let architecture = try reader.texts("architectures")?.first ?? ""

@@ -28,13 +28,22 @@ struct WeightLoader {
             let count = shape.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }
             if shape.count > 1, count > largest?.count ?? 0 { largest = (name, count) }
         }
+        if let largest, let file = archive as? GGUFFile {
+            // Not by the tensor itself, which would be dequantised for it.
+            let type = try file.storedType(of: largest.name)
+            return type == .f16 ? .float16 : type == .bf16 ? .bfloat16 : .float32
+        }
         guard let largest, case let type = try archive.tensor(largest.name).dtype, type.isFloatingPoint else { return .float32 }
         return type == .float64 ? .float32 : type
     }
 
     func fill(_ model: any PretrainedModel) throws {
-        guard let model = model as? any NamedWeights else { throw PretrainedError(path, "\(type(of: model)) names no weights") }
-        let table = model.weightNames
+        guard let named = model as? any NamedWeights else { throw PretrainedError(path, "\(type(of: model)) names no weights") }
+        try fill(model, names: named.weightNames)
+    }
+
+    /// With the names of other files than Hugging Face's.
+    func fill(_ model: Module, names table: WeightNames) throws {
         let parameters = model.namedParameters
         var plan: [(parameter: Parameter, pieces: [String], form: WeightNames.Form)] = []
         var missing: [String] = []
@@ -72,7 +81,7 @@ struct WeightLoader {
     private func checkShapes(_ pieces: [String], _ form: WeightNames.Form, _ shape: [Int]) throws {
         var found = try pieces.map { try archive.shape(of: $0) }
         switch form {
-        case .same: break
+        case .same, .interleavedRows: break
         case .transposed: found = found.map { $0.reversed() }
         case .rows(let start, let count):
             guard found[0].count == shape.count, start + count <= found[0][0] else {
@@ -101,6 +110,8 @@ struct WeightLoader {
             } else {
                 converted = concatenate(read.map { $0.to(dtype) })
             }
+        case .interleavedRows(let heads):
+            converted = WeightNames.reordered(read[0].to(dtype), [heads, read[0].shape[0] / heads / 2, 2])
         case .transposed: converted = read[0].transposed().to(dtype).contiguous()
         case .rows(let start, let count):
             let rows = read[0].narrowed(axis: 0, start: start, length: count)

@@ -9,6 +9,8 @@ struct WeightNames {
         case same
         /// A matrix with inputs first (`Conv1D`).
         case transposed
+        /// The rows of each head in pairs: feature `i` and `i + dim / 2` side by side (llama.cpp's order of Llama's queries and keys).
+        case interleavedRows(heads: Int)
         /// A part of the rows: those from `start` on, `count` of them.
         case rows(start: Int, count: Int)
     }
@@ -56,6 +58,11 @@ struct WeightNames {
         return nil
     }
 
+    /// The rows of `x`, seen as axes of these sizes, with the last two of these exchanged.
+    static func reordered(_ x: Tensor, _ sizes: [Int]) -> Tensor {
+        x.unflattened(0, into: sizes).transposed(1, 2).reshaped(x.shape)
+    }
+
     /// A rule's name with the numbers of layers in place of its stars.
     private static func filled(_ pattern: String, _ numbers: [Substring]) -> String {
         var result = "", next = numbers.makeIterator()
@@ -78,6 +85,8 @@ struct WeightNames {
                 } else {
                     for (name, rows) in zip(source.names, tensor.chunked(source.names.count)) { result[name] = rows }
                 }
+            case .interleavedRows(let heads):
+                result[source.names[0]] = Self.reordered(tensor, [heads, 2, tensor.shape[0] / heads / 2])
             case .transposed: result[source.names[0]] = tensor.transposed()
             case .rows(let start, _): parts[source.names[0], default: []].append((start, tensor))
             }
