@@ -15,6 +15,8 @@ let package = Package(
         // The system's OpenBLAS and LAPACKE.
         .systemLibrary(
             name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
+        // The system's zlib, for zip entries and gzip files.
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CKernels", dependencies: ["COpenBLAS"], exclude: ["templates"]),
         // Fourier transforms by KISS FFT's header (apt: libkissfft-dev); builds without it, and then says so when one is called.
         .target(name: "CFFT", dependencies: ["CKernels"]),
@@ -29,15 +31,27 @@ let package = Package(
         .target(name: "NN", dependencies: ["CoreTensor", "Autograd", "COpenBLAS"]),
         .target(name: "Optimizers", dependencies: ["CoreTensor", "Autograd", "NN"]),
         .target(name: "Quantization", dependencies: ["CoreTensor", "NN"]),
-        .target(name: "Data", dependencies: ["CoreTensor", "NN", "Optimizers"]),
+        // PNG and JPEG by the system's libpng and libjpeg-turbo, whose errors are long jumps, which Swift cannot have.
+        .target(name: "CImages", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
+        .target(name: "Data", dependencies: ["CImages", "CoreTensor", "CZlib", "NN", "Optimizers"]),
+        .target(name: "Training", dependencies: ["CoreTensor", "Autograd", "NN", "Optimizers", "Data"]),
         .target(name: "Transformers", dependencies: ["CoreTensor", "Autograd", "NN", "Data"]),
+        .target(name: "Serving", dependencies: ["Data", "Transformers"]),
         .target(
             name: "Tapestry",
-            dependencies: ["CoreTensor", "CUDABackend", "Autograd", "NN", "Optimizers", "Transformers", "Quantization", "Data"]),
+            dependencies: [
+                "CoreTensor", "CUDABackend", "Autograd", "NN", "Optimizers", "Transformers", "Quantization", "Data", "Training",
+                "Serving",
+            ]),
         .executableTarget(
             name: "MiniGPT",
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/MiniGPT"),
+        .executableTarget(
+            name: "Digits",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/Digits", exclude: ["Data"]),
+        .executableTarget(name: "VanishingGradients", dependencies: ["Tapestry"], path: "Examples/VanishingGradients"),
         .executableTarget(name: "XOR", dependencies: ["Tapestry"], path: "Examples/XOR"),
         .executableTarget(name: "BackpropTrace", dependencies: ["Tapestry"], path: "Examples/BackpropTrace"),
         .executableTarget(
@@ -77,6 +91,10 @@ let package = Package(
             ],
             path: "Tests/TapestryTests"),
         .testTarget(name: "DataTests", dependencies: ["Tapestry", "TestSupport", "ConformanceSuite"], path: "Tests/DataTests"),
+        .testTarget(
+            name: "TrainingTests",
+            dependencies: ["Tapestry", "TestSupport", "ConformanceSuite", "Digits", "VanishingGradients"], path: "Tests/TrainingTests"),
+        .testTarget(name: "ServingTests", dependencies: ["Tapestry", "TestSupport"], path: "Tests/ServingTests"),
         .testTarget(
             name: "TransformersTests", dependencies: ["Tapestry", "TestSupport", "ConformanceSuite"],
             path: "Tests/TransformersTests"),

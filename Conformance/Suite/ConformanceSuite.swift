@@ -17,10 +17,19 @@ public enum ConformanceSuite {
         "error": OperatorRunner.refuse,
         "onnx_node": OnnxRunner.node, "onnx_graph": OnnxRunner.graph,
         "convert": ConversionRunner.run,
+        "logits_processor": LogitsProcessorRunner.run,
+        "hidden_states": LanguageModelRunners.hiddenStates, "vad": RecurrentModelRunners.speech,
+        "minilm": LanguageModelRunners.sentence, "lm_gpt2_bpe": LanguageModelRunners.causal,
+        "lm_llama_char": LanguageModelRunners.causal, "g2p_en": RecurrentModelRunners.sounds,
+        "textgenrnn": RecurrentModelRunners.characters,
+        "hf_forward": HuggingFaceRunner.forward, "sdpa": AttentionRunners.attention, "rope": AttentionRunners.rotary,
     ]
 
     /// The folders of a golden directory that hold cases of these kinds.
-    public static let suites = ["opinfo", "modules", "optim", "sched", "losses", "onnx_nodes", "dtypes"]
+    public static let suites = [
+        "opinfo", "modules", "optim", "sched", "losses", "onnx_nodes", "dtypes", "sampling", "attention", "hf",
+        "models",
+    ]
 
     /// What became of one case.
     public enum Outcome: Sendable, Equatable {
@@ -56,7 +65,11 @@ public enum ConformanceSuite {
             for item in file.cases {
                 if let only, !(item["name"] as? String ?? "").contains(only) { continue }
                 var item = item
-                item["suiteFolder"] = manifest.deletingLastPathComponent().lastPathComponent
+                let folder = manifest.deletingLastPathComponent().lastPathComponent
+                item["suiteFolder"] = folder
+                // Trained models' cases are all of one kind, that of their folder.
+                item["kind"] = item["kind"] ?? folder
+                item["name"] = item["name"] ?? (item["text"] as? String).map { "\(folder)/\($0)" }
                 try body(position, item, { file })
                 position += 1
             }

@@ -49,20 +49,28 @@ public struct GoldenFile {
 
     public init(_ url: URL) throws {
         self.url = url
-        guard let meta = try JSONSerialization.jsonObject(with: Data(contentsOf: url)) as? [String: Any],
-            meta["format"] as? String == "tcase-1", let name = meta["blob"] as? String
-        else { throw GoldenError("\(url.lastPathComponent) is not in the format tcase-1") }
+        let object = try JSONSerialization.jsonObject(with: Data(contentsOf: url)) as? [String: Any]
+        // Cases of trained models that have no tensors lie in a file by themselves.
+        if let meta = object, meta["format"] == nil, meta["cases"] is [[String: Any]] {
+            self.meta = meta
+            blob = Data()
+            return
+        }
+        guard let meta = object, meta["format"] as? String == "tcase-1", let name = meta["blob"] as? String else {
+            throw GoldenError("\(url.lastPathComponent) is not in the format tcase-1")
+        }
         self.meta = meta
         blob = try Data(contentsOf: url.deletingLastPathComponent().appendingPathComponent(name))
         guard blob.count == meta["blob_bytes"] as? Int else { throw GoldenError("\(name) is damaged") }
     }
 
-    /// Whether a JSON file says that it is a manifest of cases.
+    /// Whether a JSON file says that it is a manifest of cases: by its format, or by beginning with its source.
     public static func isManifest(_ url: URL) -> Bool {
         guard let handle = try? FileHandle(forReadingFrom: url), let start = try? handle.read(upToCount: 200) else {
             return false
         }
-        return String(decoding: start, as: UTF8.self).contains("\"tcase-1\"")
+        let text = String(decoding: start, as: UTF8.self)
+        return text.contains("\"tcase-1\"") || text.hasPrefix("{\"source\"")
     }
 
     public var cases: [[String: Any]] { meta["cases"] as! [[String: Any]] }

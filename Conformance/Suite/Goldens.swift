@@ -13,11 +13,16 @@ public enum Goldens {
     /// The manifests of a suite, in every folder.
     public static func manifests(_ suite: String) -> [URL] { folders.flatMap { manifests(suite, in: $0) } }
 
-    /// The manifests of a suite in one folder, by name.
+    /// The manifests of a suite in one folder, by name; then those in its own folders, which hold a model each.
     public static func manifests(_ suite: String, in folder: URL) -> [URL] {
         let directory = folder.appendingPathComponent(suite)
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
-        return names.filter { $0.hasSuffix(".json") }.sorted().map { directory.appendingPathComponent($0) }
+        func files(_ directory: URL) -> [URL] {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
+            return names.sorted().map { directory.appendingPathComponent($0) }
+        }
+        let own = files(directory)
+        let inner = own.filter { $0.pathExtension.isEmpty }.flatMap(files)
+        return (own + inner).filter { $0.pathExtension == "json" }
     }
 
     /// Parsed JSON of a bundled file.

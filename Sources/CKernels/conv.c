@@ -156,6 +156,20 @@ static void forward_task(void *context, int64_t task) {
     tk_free(columns, bytes);
 }
 
+bool tk_conv_reads_channels_last(int dtype, const tk_conv_shape *s) {
+#if defined(__x86_64__)
+    return dtype == TK_F32 && tk_isa_level() == 2 && tk_conv_is_depthwise(s);
+#else
+    return false;
+#endif
+}
+
+void tk_conv_channels_last(int dtype, const tk_conv_shape *s, const void *x, const void *weight, const void *bias, void *y) {
+#if defined(__x86_64__)
+    if (s->batch * s->groups * s->out[1] * s->out[2] > 0) tk_conv_depthwise_channels_last(s, x, weight, bias, y);
+#endif
+}
+
 void tk_conv(int dtype, const tk_conv_shape *s, const void *x, const void *weight, const void *bias, void *y) {
     run r = make_run(dtype, s);
     bool has_avx512 = dtype == TK_F32 && tk_isa_level() == 2;

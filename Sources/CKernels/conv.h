@@ -40,6 +40,8 @@ void tk_conv_avx512(const tk_conv_shape *s, const float *x, const float *w, cons
 /// float32 with AVX-512, depthwise 3 × 3 windows one place apart: swept in registers. `transposed`: the taps are reversed.
 bool tk_conv_is_depthwise(const tk_conv_shape *s);
 void tk_conv_depthwise(const tk_conv_shape *s, const float *x, const float *w, bool transposed, const float *bias, float *y);
+/// The same of an input [batch, in..., groups].
+void tk_conv_depthwise_channels_last(const tk_conv_shape *s, const float *x, const float *w, const float *bias, float *y);
 /// Both gradients by one reading of what they share, or, without dx, the weight's.
 void tk_conv_depthwise_grads(const tk_conv_shape *s, const float *x, const float *g, const float *w, float *dx, float *dw);
 

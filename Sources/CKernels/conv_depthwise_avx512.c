@@ -166,17 +166,35 @@ AVX512 static void sum_band(const tk_conv_shape *s, const float *x, const float 
 // The first of `rows` rows in a band.
 static int64_t band_start(int64_t rows, int64_t bands, int64_t band) { return rows * band / bands; }
 
+// Nine taps of a channel; the transposed convolution reads them backwards.
+static void take_taps(const depthwise *d, int64_t channel, float taps[9]) {
+    for (int t = 0; t < 9; t++) taps[t] = d->w[channel * 9 + (d->transposed ? 8 - t : t)];
+}
+
+// How many bands a plane is cut into, and the bytes in which one of outputs is made before it is written past the caches.
+static int64_t bands_of(const tk_conv_shape *s) { return conv_ceil_div(conv_most(s->in[1] * s->in[2], s->out[1] * s->out[2]), BAND); }
+static size_t band_bytes(const depthwise *d, const tk_conv_shape *s) {
+    return d->stream ? (size_t)((conv_ceil_div(s->out[1], bands_of(s)) + 1) * s->out[2] + BLOCKS * LANES) * sizeof(float) : 0;
+}
+
+// A band of the outputs y of a plane x. `ahead` is what is read next.
+static void make_band(const depthwise *d, const tk_conv_shape *s, const float *x, int64_t channel, const float taps[9], int64_t row, int64_t rows,
+                      float *y, float *buffer, const float *ahead) {
+    sweep_band(s, x, row, rows, taps, d->bias ? d->bias[channel] : 0, buffer ? buffer : y, buffer && s->out[2] <= BLOCKS * LANES, ahead);
+    if (buffer) tk_stream_copy(y, buffer, rows * s->out[2] * (int64_t)sizeof(float));
+}
+
 AVX512 static void planes_range(void *context, int64_t low, int64_t high) {
     const depthwise *d = context;
     const tk_conv_shape *s = d->y ? d->sweep : d->sum;
-    int64_t in = s->in[1] * s->in[2], out = s->out[1] * s->out[2], bands = conv_ceil_div(conv_most(in, out), BAND);
-    size_t bytes = d->stream ? (size_t)((conv_ceil_div(s->out[1], bands) + 1) * s->out[2] + BLOCKS * LANES) * sizeof(float) : 0;
+    int64_t in = s->in[1] * s->in[2], out = s->out[1] * s->out[2], bands = bands_of(s);
+    size_t bytes = band_bytes(d, s);
     float *buffer = bytes ? tk_alloc(bytes) : 0;
     for (int64_t p = low; p < high; p++) {
         int64_t channel = p % s->groups;
         float taps[9];
         _Alignas(64) float sums[9 * LANES] = { 0 };
-        for (int t = 0; d->y && t < 9; t++) taps[t] = d->w[channel * 9 + (d->transposed ? 8 - t : t)];
+        if (d->y) take_taps(d, channel, taps);
         for (int64_t band = 0; band < bands; band++) {
             if (d->y) {
                 int64_t row = band_start(s->out[1], bands, band), rows = band_start(s->out[1], bands, band + 1) - row;
@@ -184,8 +202,7 @@ AVX512 static void planes_range(void *context, int64_t low, int64_t high) {
                 float *y = d->y + p * out + row * s->out[2];
                 // Next is x of the same places if sums follow, else what lies behind.
                 const float *ahead = d->sums ? d->x + p * out + row * s->out[2] : x + row * s->in[2] + in / bands;
-                sweep_band(s, x, row, rows, taps, d->bias ? d->bias[channel] : 0, buffer ? buffer : y, buffer && s->out[2] <= BLOCKS * LANES, ahead);
-                if (buffer) tk_stream_copy(y, buffer, rows * s->out[2] * (int64_t)sizeof(float));
+                make_band(d, s, x, channel, taps, row, rows, y, buffer, ahead);
             }
             if (d->sums) {
                 const tk_conv_shape *u = d->sum;
@@ -212,6 +229,81 @@ static void run_planes(depthwise *d) {
 void tk_conv_depthwise(const tk_conv_shape *s, const float *x, const float *w, bool transposed, const float *bias, float *y) {
     depthwise d = { .sweep = s, .from = x, .w = w, .bias = bias, .y = y, .transposed = transposed };
     run_planes(&d);
+}
+
+// ---- inputs [batch, in..., channels] ----
+
+// Channels and outputs' rows of a task: what they read is put together as planes in the second cache and never written to memory.
+enum { CHANNELS = 128, CACHED = 96 * 1024 };
+typedef struct {
+    depthwise d;
+    int64_t bands, parts, rows;     // of a sample; of the channels; of a band
+} channels_last;
+
+static int64_t common_divisor(int64_t a, int64_t b) { return b ? common_divisor(b, a % b) : a; }
+
+// As many rows of outputs as fit; a multiple of what fills whole lines, if possible.
+static int64_t band_rows(const tk_conv_shape *s) {
+    int64_t fit = conv_most(CACHED / (s->in[2] * conv_least(s->groups, CHANNELS)) - 2, 1), unit = LANES / common_divisor(s->out[2], LANES);
+    return conv_least(fit >= unit ? fit / unit * unit : fit, s->out[1]);
+}
+
+// Planes of `count` channels from [places, channels], `stride` apart.
+AVX512 static void gather_planes(const float *x, int64_t places, int64_t channels, int64_t count, float *planes, int64_t stride) {
+    for (int64_t p = 0; p < places; p += LANES) {
+        const float *from = x + p * channels;
+        bool whole = p + LANES <= places;
+        for (int64_t c = 0; c < count; c += LANES) {
+            __m512 r[LANES];
+            for (int i = 0; i < LANES; i++) _mm_prefetch((const char *)(from + (LANES + i) * channels + c), _MM_HINT_T0);
+            if (whole && c + LANES <= count) {
+                for (int i = 0; i < LANES; i++) r[i] = _mm512_loadu_ps(from + i * channels + c);
+                transpose16(r);
+                for (int i = 0; i < LANES; i++) _mm512_storeu_ps(planes + (c + i) * stride + p, r[i]);
+                continue;
+            }
+            __mmask16 wanted = inside(c, count), some = inside(p, places);
+            for (int i = 0; i < LANES; i++) r[i] = _mm512_maskz_loadu_ps(p + i < places ? wanted : 0, from + i * channels + c);
+            transpose16(r);
+            for (int i = 0; i < LANES; i++) if (c + i < count) _mm512_mask_storeu_ps(planes + (c + i) * stride + p, some, r[i]);
+        }
+    }
+}
+
+static void channels_last_range(void *context, int64_t low, int64_t high) {
+    const channels_last *l = context;
+    const depthwise *d = &l->d;
+    const tk_conv_shape *s = d->sweep;
+    int64_t width = s->in[2], out = s->out[1] * s->out[2], stride = (conv_ceil_div((l->rows + 2) * width, LANES) | 1) * LANES;
+    size_t plane_bytes = (size_t)(conv_least(s->groups, CHANNELS) * stride) * sizeof(float);
+    size_t bytes = d->stream ? (size_t)((l->rows + 1) * s->out[2] + BLOCKS * LANES) * sizeof(float) : 0;
+    float *buffer = bytes ? tk_alloc(bytes) : 0, *planes = tk_alloc(plane_bytes);
+    for (int64_t i = low; i < high; i++) {
+        int64_t part = i % l->parts, band = i / l->parts % l->bands, sample = i / (l->parts * l->bands);
+        int64_t first = part * CHANNELS, count = conv_least(CHANNELS, s->groups - first);
+        int64_t row = band * l->rows, rows = conv_least(l->rows, s->out[1] - row);
+        int64_t from = conv_most(row - s->pad[1], 0), to = conv_least(row - s->pad[1] + rows + 2, s->in[1]);
+        if (to > from)
+            gather_planes(d->from + ((sample * s->in[1] + from) * width) * s->groups + first, (to - from) * width, s->groups, count, planes, stride);
+        for (int64_t c = 0; c < count; c++) {
+            float taps[9];
+            take_taps(d, first + c, taps);
+            make_band(d, s, planes + c * stride - from * width, first + c, taps, row, rows,
+                      d->y + (sample * s->groups + first + c) * out + row * s->out[2], buffer, planes + c * stride);
+        }
+    }
+    if (buffer) tk_free(buffer, bytes);
+    tk_free(planes, plane_bytes);
+}
+
+void tk_conv_depthwise_channels_last(const tk_conv_shape *s, const float *x, const float *w, const float *bias, float *y) {
+    int64_t out = s->out[1] * s->out[2], rows = band_rows(s);
+    channels_last l = { .d = { .sweep = s, .from = x, .w = w, .bias = bias, .y = y }, .rows = rows,
+                        .bands = conv_ceil_div(s->out[1], rows), .parts = conv_ceil_div(s->groups, CHANNELS) };
+    l.d.stream = tk_streams(s->batch * s->groups * out * (int64_t)sizeof(float));
+    int64_t work = conv_least(s->groups, CHANNELS) * rows * s->out[2];
+    tk_parallel_ranges(s->batch * l.bands * l.parts, TK_GRAIN / (2 * work + 1) + 1, channels_last_range, &l);
+    if (l.d.stream) tk_stream_fence();
 }
 
 // The sums of all samples, in double.

@@ -72,3 +72,24 @@ public struct AtomicFile: ~Copyable {
         unlink(temporary)
     }
 }
+
+extension AtomicFile {
+    /// Removes what processes that were killed while they wrote have left in a folder: temporary files of this type whose process is gone.
+    public static func removeLeftovers(in folder: String) {
+        guard let directory = opendir(folder) else { return }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            names.append(withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
+        }
+        for name in names {
+            // NAME.PROCESS.NUMBER.tmp
+            let parts = name.split(separator: ".")
+            guard parts.count >= 4, parts.last == "tmp", UInt32(parts[parts.count - 2]) != nil,
+                let process = pid_t(parts[parts.count - 3]),
+                process > 0, kill(process, 0) != 0, errno == ESRCH
+            else { continue }
+            unlink("\(folder)/\(name)")
+        }
+    }
+}

@@ -5,6 +5,8 @@
 @_exported import NN
 @_exported import Optimizers
 @_exported import Quantization
+@_exported import Serving
+@_exported import Training
 @_exported import Transformers
 
 /// What the library runs on and with: `print(Tapestry.configuration)` shows versions, instruction set, BLAS kernels, threads, and

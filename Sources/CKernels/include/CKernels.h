@@ -392,6 +392,10 @@ typedef struct {
 } tk_conv_shape;
 /// y = x * weight (cross-correlation), plus bias [groups · outputs] if not NULL.
 void tk_conv(int dtype, const tk_conv_shape *s, const void *x, const void *weight, const void *bias, void *y);
+/// Whether `tk_conv_channels_last` knows such a convolution.
+bool tk_conv_reads_channels_last(int dtype, const tk_conv_shape *s);
+/// `tk_conv` of an input [batch, in..., groups · inputs]; the output is laid out as ever.
+void tk_conv_channels_last(int dtype, const tk_conv_shape *s, const void *x, const void *weight, const void *bias, void *y);
 /// The adjoint in the input: dx from g, which has the output's shape. Also the transposed convolution.
 void tk_conv_grad_input(int dtype, const tk_conv_shape *s, const void *g, const void *weight, void *dx);
 /// The adjoint in the weight.

@@ -3,6 +3,8 @@
 extension Backend {
     /// False: by way of float32.
     public var multipliesHalfFloats: Bool { false }
+    /// No.
+    public func readsChannelsLast(_ dtype: DType, _ plan: ConvolutionPlan) -> Bool { false }
 
     /// By ``sumOfSquares(_:)``.
     public func sumOfSquares(_ tensors: [RawTensor], to out: RawTensor) {

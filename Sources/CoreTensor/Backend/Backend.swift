@@ -181,6 +181,8 @@ public protocol Backend: AnyObject, Sendable {
         _ options: RMSPropSweep)
 
     // MARK: Windows: convolution, pooling, resampling, normalisation per channel. float32 and float64, where int64 is not named
+    /// Whether ``convolution(_:weight:bias:_:_:)`` takes an `x` whose elements lie as `[batch, in..., channels]`; others are contiguous.
+    func readsChannelsLast(_ dtype: DType, _ plan: ConvolutionPlan) -> Bool
     /// Cross-correlation of `x [batch, channels, in...]` with `weight [outputs, inputs, kernel...]`, plus `bias [outputs]`; also int64.
     func convolution(_ x: RawTensor, weight: RawTensor, bias: RawTensor?, _ out: RawTensor, _ plan: ConvolutionPlan)
     /// The adjoint of ``convolution(_:weight:bias:_:_:)`` in `x`, which is also the transposed convolution.

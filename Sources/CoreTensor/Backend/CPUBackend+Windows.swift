@@ -10,9 +10,19 @@ extension CPUBackend {
             pad: three(plan.padding), dilation: three(plan.dilation))
     }
 
+    /// Depthwise 3 × 3 windows in float32, where `tk_conv_channels_last` has a kernel.
+    public func readsChannelsLast(_ dtype: DType, _ plan: ConvolutionPlan) -> Bool {
+        var s = shape(plan)
+        return tk_conv_reads_channels_last(dtype.code, &s)
+    }
+
     /// By `tk_conv`: panels of columns or rows of taps, as the channels ask for.
     public func convolution(_ x: RawTensor, weight: RawTensor, bias: RawTensor?, _ out: RawTensor, _ plan: ConvolutionPlan) {
         var s = shape(plan)
+        if !x.isContiguous {
+            tk_conv_channels_last(x.dtype.code, &s, x.pointer, weight.pointer, bias?.pointer, out.pointer)
+            return
+        }
         tk_conv(x.dtype.code, &s, x.pointer, weight.pointer, bias?.pointer, out.pointer)
     }
 

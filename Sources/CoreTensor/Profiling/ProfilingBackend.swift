@@ -297,6 +297,8 @@ final class ProfilingBackend: Backend {
         }
     }
 
+    func readsChannelsLast(_ dtype: DType, _ plan: ConvolutionPlan) -> Bool { timed.readsChannelsLast(dtype, plan) }
+
     func convolution(_ x: RawTensor, weight: RawTensor, bias: RawTensor?, _ out: RawTensor, _ plan: ConvolutionPlan) {
         time("convolution", [x, weight, bias, out], flops: plan.flops) {
             timed.convolution(x, weight: weight, bias: bias, out, plan)

@@ -8,6 +8,7 @@ public func record(_ out: RawTensor, _ a: Tensor, _ make: () -> Node) -> Tensor 
     node.outputLayout = out.layout
     node.outputDType = out.dtype
     node.connect(a)
+    if OutputWatch.isUsed { OutputWatch.see(node, out) }
     return Tensor(raw: out, node: node)
 }
 
@@ -20,6 +21,7 @@ public func record(_ out: RawTensor, _ a: Tensor, _ b: Tensor, _ make: () -> Nod
     node.outputDType = out.dtype
     node.connect(a)
     node.connect(b)
+    if OutputWatch.isUsed { OutputWatch.see(node, out) }
     return Tensor(raw: out, node: node)
 }
 
@@ -33,6 +35,7 @@ public func record(_ out: RawTensor, _ a: Tensor, _ b: Tensor, _ c: Tensor?, _ m
     node.connect(a)
     node.connect(b)
     if let c { node.connect(c) }
+    if OutputWatch.isUsed { OutputWatch.see(node, out) }
     return Tensor(raw: out, node: node)
 }
 
@@ -43,6 +46,7 @@ public func record(_ out: RawTensor, inputs: [Tensor], _ make: () -> Node) -> Te
     node.outputLayout = out.layout
     node.outputDType = out.dtype
     for input in inputs { node.connect(input) }
+    if OutputWatch.isUsed { OutputWatch.see(node, out) }
     return Tensor(raw: out, node: node)
 }
 
@@ -54,6 +58,7 @@ public func record(_ outs: [RawTensor], inputs: [Tensor], _ make: () -> Node) ->
     node.outputDType = outs[0].dtype
     if outs.count > 1 { node.setMoreOutputs(outs.dropFirst().map { ($0.layout, $0.dtype) }) }
     for input in inputs { node.connect(input) }
+    if OutputWatch.isUsed { for out in outs { OutputWatch.see(node, out) } }
     return outs.enumerated().map { index, out in
         out.dtype.isDifferentiable ? Tensor(raw: out, node: node, outputIndex: index) : Tensor(raw: out)
     }

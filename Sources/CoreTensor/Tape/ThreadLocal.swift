@@ -25,6 +25,8 @@ public final class ThreadLocal {
     var capture: (any WorkCapture)?
     /// Whether backward passes look for NaN.
     public var detectsAnomalies = false
+    /// What looks at the results of recorded operations.
+    var outputWatch: ((Node, Tensor) -> Void)?
     /// The profiler's scopes around what runs now, outermost first.
     public var profilerScopes: [String] = []
 

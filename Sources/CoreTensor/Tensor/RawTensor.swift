@@ -50,6 +50,16 @@ public struct RawTensor: @unchecked Sendable {
 
     /// Itself if dense, otherwise a dense copy.
     @inline(__always)
+    /// Whether `[batch, channels, in...]` lies in memory as a contiguous `[batch, in..., channels]`.
+    var isChannelsLast: Bool {
+        if shape.count < 3 { return false }
+        var expected = 1
+        for axis in [1] + (2..<shape.count).reversed() + [0] where shape[axis] != 1 {
+            if layout.strides[axis] != expected { return false }
+            expected *= shape[axis]
+        }
+        return true
+    }
     func contiguous() -> RawTensor { layout.isContiguous ? self : denseCopy() }
 
     /// A dense copy in storage of its own.

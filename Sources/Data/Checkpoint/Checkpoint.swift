@@ -25,6 +25,8 @@ public struct Checkpoint {
     public var dataPosition: Int?
     /// Facts of the caller's: configuration, vocabulary, best loss …
     public var facts: [String: String]
+    /// Tensors of the caller's: averaged weights …
+    public var extra: [String: Tensor] = [:]
 
     /// The state of a training run as it is.
     public init(
@@ -56,6 +58,7 @@ public struct Checkpoint {
         var tensors: [String: Tensor] = [:]
         for (name, tensor) in model { tensors["model.\(name)"] = tensor }
         for (name, tensor) in optimizer?.tensors ?? [:] { tensors["optimizer.\(name)"] = tensor }
+        for (name, tensor) in extra { tensors["extra.\(name)"] = tensor }
         let header = Header(
             stepCount: optimizer?.stepCount, learningRates: optimizer?.learningRates.map(\.bitPattern),
             momenta: optimizer?.momenta.map { $0?.bitPattern }, scheduleStep: scheduleStep, random: random,
@@ -85,6 +88,8 @@ public struct Checkpoint {
                 model[String(name.dropFirst(6))] = try file.tensor(name)
             } else if name.hasPrefix("optimizer.") {
                 state[String(name.dropFirst(10))] = try file.tensor(name)
+            } else if name.hasPrefix("extra.") {
+                extra[String(name.dropFirst(6))] = try file.tensor(name)
             } else {
                 throw CheckpointError("\(path): \(name) is no part of a checkpoint")
             }

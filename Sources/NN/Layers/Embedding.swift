@@ -25,6 +25,15 @@ public final class Embedding: Module, Layer {
         self.scaleGradByFrequency = scaleGradByFrequency
     }
 
+    /// A layer with the given table `[vocabulary, width]`, perhaps shared with another layer.
+    public init(weight: Parameter, paddingIndex: Int? = nil) {
+        self.weight = weight
+        self.paddingIndex = paddingIndex
+        maxNorm = nil
+        normType = 2
+        scaleGradByFrequency = false
+    }
+
     /// The rows of the ids: integer `[...]` gives `[..., width]`. Traps on ids not in `0 ..< vocabulary`.
     public func callAsFunction(_ ids: Tensor) -> Tensor {
         if let maxNorm { weight.shrinkRows(ids, "Embedding", maxNorm, normType) }

@@ -27,6 +27,14 @@ public final class LayerNorm: Module, Layer {
         self.eps = eps
     }
 
+    /// A layer with the given parameters; the weight's shape is what is normalised.
+    public init(weight: Parameter, bias: Parameter?, eps: Double = 1e-5) {
+        shape = weight.shape
+        self.weight = weight
+        self.bias = bias
+        self.eps = eps
+    }
+
     /// `(x - mean) / √(variance + eps) · weight + bias` over the normalised axes, with the variance over n; the shape stays.
     public func callAsFunction(_ x: Tensor) -> Tensor {
         layerNorm(x, normalizedShape: shape, weight: weight?.value, bias: bias?.value, eps: eps)
@@ -51,6 +59,13 @@ public final class RMSNorm: Module, Layer {
     public init(_ shape: [Int], eps: Double = 1e-6, affine: Bool = true, dtype: DType = .float32) {
         self.shape = shape
         weight = affine ? Parameter(Tensor(ones: shape, dtype: dtype)) : nil
+        self.eps = eps
+    }
+
+    /// A layer with the given weight, whose shape is what is normalised.
+    public init(weight: Parameter, eps: Double = 1e-6) {
+        shape = weight.shape
+        self.weight = weight
         self.eps = eps
     }
 

@@ -32,6 +32,22 @@ import Testing
         #expect(run(.float32, [false, true, false]).1[1]!.isEqual(to: both[1]!))
     }
 
+    /// An input whose channels lie side by side gives the same bits, and the same gradients.
+    @Test(arguments: shapes + [[2, 16, 9, 11, 1], [1, 33, 20, 16, 1], [2, 128, 30, 30, 1]]) func channelsLast(_ shape: [Int]) {
+        let generator = RandomGenerator(seed: UInt64(shape[2]))
+        let channels = shape[1], padding = ConvolutionPadding.sizes(SpatialSizes(shape[4]))
+        let last = Tensor(normal: [shape[0], shape[2], shape[3], channels], generator: generator)
+        let w = Tensor(normal: [channels, 1, 3, 3], generator: generator), b = Tensor(normal: [channels], generator: generator)
+        func run(_ x: Tensor) -> (Tensor, [Tensor?]) {
+            let leaves = [x.asLeaf(), w.asLeaf(), b.asLeaf()]
+            let y = conv2d(leaves[0], leaves[1], leaves[2], padding: padding, groups: channels)
+            let g = Tensor(normal: y.shape, generator: RandomGenerator(seed: 7))
+            return (y, Tapestry.gradients(of: [y], withRespectTo: leaves, gradients: [g]))
+        }
+        let x = last.permuted(0, 3, 1, 2), (y, found) = run(x), (same, plain) = run(x.contiguous())
+        #expect(y.isEqual(to: same) && zip(found, plain).allSatisfy { $0!.isEqual(to: $1!) })
+    }
+
     /// Gradients of gradients come from the separate operations.
     @Test func secondOrder() {
         let x = Tensor(normal: [2, 3, 6, 7], dtype: .float64), w = Tensor(normal: [3, 1, 3, 3], dtype: .float64)

@@ -70,7 +70,9 @@ func convolution(_ x: Tensor, _ w: Tensor, _ bias: Tensor?, _ plan: ConvolutionP
         return bias.map { y + $0.reshaped([shape[1]] + [Int](repeating: 1, count: shape.count - 2)) } ?? y
     }
     let out = RawTensor(shape: shape, x.dtype, x.device)
-    out.backend.convolution(x.raw.contiguous(), weight: w.raw.contiguous(), bias: bias?.raw.contiguous(), out, plan)
+    let backend = out.backend
+    let input = x.raw.isChannelsLast && backend.readsChannelsLast(x.dtype, plan) ? x.raw : x.raw.contiguous()
+    backend.convolution(input, weight: w.raw.contiguous(), bias: bias?.raw.contiguous(), out, plan)
     return record(out, inputs: bias.map { [x, w, $0] } ?? [x, w]) {
         let node = ConvolutionBackward(plan)
         node.save(x)

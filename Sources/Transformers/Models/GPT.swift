@@ -2,7 +2,7 @@ import CoreTensor
 import NN
 
 /// A decoder-only transformer (Radford et al., 2019): token and position embeddings, pre-norm blocks, a tied output head.
-public final class GPT: Module, CausalLanguageModel {
+public final class GPT: Module, CausalLanguageModel, NamedWeights {
     /// The sizes of a model; ``problem`` says whether they go together.
     public struct Configuration: Sendable, Codable, Equatable {
         /// The number of different tokens.
@@ -19,10 +19,26 @@ public final class GPT: Module, CausalLanguageModel {
         public var dropout: Double
         /// Whether linear layers and layer norms have biases.
         public var bias: Bool
+        /// Features between the linear layers of a block's feed-forward part; nil: 4 · width.
+        public var hidden: Int?
+        /// The function between them.
+        public var activation: FeedForwardActivation
+        /// Added to the variance in the norms.
+        public var eps: Double
+        /// Whether the output head's weight is the table of tokens.
+        public var tiesHead: Bool
+        /// The probability of dropping an attention weight, in 0 ..< 1.
+        public var attentionDropout: Double
+        /// Whether scores are divided by the root of a head's width.
+        public var scalesAttention: Bool
+        /// Whether the scores of block i are divided by i + 1 as well.
+        public var scalesAttentionByLayer: Bool
 
-        /// The sizes as given; nothing is checked until a model is made of them.
+        /// The sizes as given, the rest as GPT-2's unless told otherwise; nothing is checked until a model is made of them.
         public init(
-            vocabulary: Int, context: Int, width: Int, layers: Int, heads: Int, dropout: Double = 0, bias: Bool = true
+            vocabulary: Int, context: Int, width: Int, layers: Int, heads: Int, dropout: Double = 0, bias: Bool = true,
+            hidden: Int? = nil, activation: FeedForwardActivation = .geluTanh, eps: Double = 1e-5, tiesHead: Bool = true,
+            attentionDropout: Double = 0, scalesAttention: Bool = true, scalesAttentionByLayer: Bool = false
         ) {
             self.vocabulary = vocabulary
             self.context = context
@@ -31,15 +47,26 @@ public final class GPT: Module, CausalLanguageModel {
             self.heads = heads
             self.dropout = dropout
             self.bias = bias
+            self.hidden = hidden
+            self.activation = activation
+            self.eps = eps
+            self.tiesHead = tiesHead
+            self.attentionDropout = attentionDropout
+            self.scalesAttention = scalesAttention
+            self.scalesAttentionByLayer = scalesAttentionByLayer
         }
 
         /// What is wrong with these numbers, in one sentence, or nil.
         public var problem: String? {
             for (name, value) in [
                 ("vocabulary", vocabulary), ("context", context), ("width", width), ("layers", layers), ("heads", heads),
+                ("hidden", hidden ?? 4 * width),
             ] where value < 1 { return "\(name) is \(value); must be at least 1" }
             if width % heads != 0 { return "\(heads) heads do not divide a width of \(width)" }
-            if !(0..<1).contains(dropout) { return "dropout is \(dropout); must be in 0 ..< 1" }
+            for value in [dropout, attentionDropout] where !(0..<1).contains(value) {
+                return "dropout is \(value); must be in 0 ..< 1"
+            }
+            if !(eps >= 0) { return "eps is \(eps); must be at least 0" }
             return nil
         }
     }
@@ -57,34 +84,37 @@ public final class GPT: Module, CausalLanguageModel {
     /// Applied to the last block's output, before the head.
     public let finalNorm: LayerNorm
 
-    /// What makes the logits in place of the tied embeddings, if anything: `[..., width]` to `[..., vocabulary]`. For quantised copies of them.
+    /// What makes the logits in place of the tied embeddings, if anything: `[..., width]` to `[..., vocabulary]`. A linear layer where the head
+    /// is not tied, or a quantised copy.
     public var outputHead: (any Layer)?
 
     /// Weights start normal with deviation 0.02, projections into the residual stream with 0.02 / √(2 layers), biases 0, as GPT-2's.
-    public init(_ configuration: Configuration, generator: RandomGenerator = .default) {
+    public convenience init(_ configuration: Configuration, generator: RandomGenerator = .default) {
+        self.init(configuration, weights: .normal(generator: generator), generator: generator)
+    }
+
+    /// A model with the given weights to begin with.
+    public convenience init(_ configuration: Configuration, weights: WeightInitializer) {
+        self.init(configuration, weights: weights, generator: .default)
+    }
+
+    private init(_ configuration: Configuration, weights: WeightInitializer, generator: RandomGenerator) {
         if let problem = configuration.problem { fail("GPT", problem) }
         let c = configuration
         self.configuration = c
-        tokenEmbedding = Embedding(c.vocabulary, c.width, generator: generator)
-        positionEmbedding = Embedding(c.context, c.width, generator: generator)
+        tokenEmbedding = weights.embedding(c.vocabulary, c.width)
+        positionEmbedding = weights.embedding(c.context, c.width)
         dropout = Dropout(c.dropout, generator: generator)
-        blocks = (0..<c.layers).map { _ in
+        let headScale = c.scalesAttention ? 1 / Double(c.width / c.heads).squareRoot() : 1
+        blocks = (0..<c.layers).map { layer in
             TransformerBlock(
-                model: c.width, heads: c.heads, bias: c.bias, dropout: c.dropout, generator: generator)
+                model: c.width, heads: c.heads, hidden: c.hidden ?? 4 * c.width, norm: .pre, isCausal: true, eps: c.eps,
+                activation: c.activation, bias: c.bias, dropout: c.dropout, attentionDropout: c.attentionDropout,
+                scale: c.scalesAttentionByLayer ? headScale / Double(layer + 1) : c.scalesAttention ? nil : headScale,
+                weights: weights, outputDeviation: 0.02 / Double(2 * c.layers).squareRoot(), generator: generator)
         }
-        finalNorm = LayerNorm(c.width, bias: c.bias)
-        super.init()
-        for (name, parameter) in namedParameters {
-            if name.hasSuffix("bias") {
-                parameter.value = Tensor(zeros: parameter.shape)
-            } else if parameter.shape.count == 2 {
-                let isResidual = name.hasSuffix("attention.output.weight") || name.hasSuffix("feedForward.project.weight")
-                let deviation = isResidual ? 0.02 / Double(2 * c.layers).squareRoot() : 0.02
-                // Lets go of the layer's own values before others are drawn: the table of tokens is the largest part of a small model.
-                parameter.value = Tensor(zeros: []).expanded(to: parameter.shape)
-                parameter.value = Tensor(normal: parameter.shape, standardDeviation: deviation, generator: generator)
-            }
-        }
+        finalNorm = weights.layerNorm(c.width, eps: c.eps, bias: c.bias)
+        outputHead = c.tiesHead ? nil : weights.linear(c.width, c.vocabulary, bias: false)
     }
 
     /// The number of different tokens.
@@ -95,10 +125,21 @@ public final class GPT: Module, CausalLanguageModel {
     public var device: Device { tokenEmbedding.weight.device }
 
     /// Logits of the next token at every position: `ids [batch, sequence]` gives `[batch, sequence, vocabulary]`.
-    public func callAsFunction(_ ids: Tensor) -> Tensor {
-        var x = embedded(ids, at: 0)
-        for block in blocks { x = block(x) }
-        return head(x)
+    public func callAsFunction(_ ids: Tensor) -> Tensor { self(ids, paddingMask: nil) }
+
+    /// The same for sequences of which some are shorter: `paddingMask [batch, sequence]`, true or 1 for tokens, hides the rest as keys.
+    public func callAsFunction(_ ids: Tensor, paddingMask: Tensor?) -> Tensor {
+        let mask = paddingMask.map(AttentionMask.padding)
+        return head(blocks.reduce(embedded(ids, at: 0)) { x, block in block(x, mask: mask) })
+    }
+
+    /// What goes into each block, and what comes out of the final norm: `layers + 1` tensors `[batch, sequence, width]`.
+    public func hiddenStates(_ ids: Tensor, paddingMask: Tensor? = nil) -> [Tensor] {
+        let mask = paddingMask.map(AttentionMask.padding)
+        var states = [embedded(ids, at: 0)]
+        for block in blocks { states.append(block(states.last!, mask: mask)) }
+        states[blocks.count] = finalNorm(states[blocks.count])
+        return states
     }
 
     /// Logits after `ids [batch, new]`, which follow the positions in `cache` and join it: `[batch, new, vocabulary]`, or
@@ -134,44 +175,4 @@ public final class GPT: Module, CausalLanguageModel {
 
     /// The mean cross-entropy in nats of `targets [batch, sequence]`, the tokens that follow `ids`.
     public func loss(_ ids: Tensor, _ targets: Tensor) -> Tensor { crossEntropy(self(ids), targets) }
-
-    /// Continues `prompt` by `count` tokens, drawn at the given temperature (0: always the likeliest), and hands each to `emit`.
-    /// Beyond the context the oldest tokens are forgotten. The model is put into evaluation mode meanwhile.
-    @discardableResult
-    public func generate(
-        _ prompt: [Int], count: Int, temperature: Double = 1, topK: Int? = nil, generator: RandomGenerator = .default,
-        emit: (Int) -> Void = { _ in }
-    ) -> [Int] {
-        if prompt.isEmpty { fail("generate", "the prompt is empty") }
-        if !(temperature >= 0) { fail("generate", "a temperature of \(temperature)") }
-        let wasTraining = isTraining
-        eval()
-        defer { train(wasTraining) }
-        var tokens = prompt
-        let device = tokenEmbedding.weight.device
-        withoutGrad {
-            var cache = makeCache()
-            for _ in 0..<count {
-                // Beyond the context every position moves, so nothing that was computed for one can be kept.
-                if tokens.count > configuration.context { cache = makeCache() }
-                let window = tokens.suffix(configuration.context).dropFirst(cache.length)
-                let logits = self(
-                    Tensor(Array(window), shape: [1, window.count], device: device), cache: &cache, lastOnly: true)[0, 0]
-                let next = sample(logits, temperature, topK, generator)
-                tokens.append(next)
-                emit(next)
-            }
-        }
-        return tokens
-    }
-
-    private func sample(_ logits: Tensor, _ temperature: Double, _ topK: Int?, _ generator: RandomGenerator) -> Int {
-        if temperature == 0 { return logits.argmax().item(Int.self) }
-        var scaled = logits / temperature
-        if let topK, topK < logits.count {
-            let threshold = logits.scalars(Float.self).sorted(by: >)[Swift.max(topK, 1) - 1]
-            scaled = scaled.maskedFill(logits .< Double(threshold), -Double.infinity)
-        }
-        return softmax(scaled).multinomial(generator: generator).item(Int.self)
-    }
 }

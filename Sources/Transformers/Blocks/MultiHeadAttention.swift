@@ -15,6 +15,11 @@ public final class MultiHeadAttention: Module, Layer {
     public let heads: Int
     /// Whether a position sees only itself and those before it.
     public let isCausal: Bool
+    /// The probability of dropping an attention weight in training.
+    public let attentionDropout: Double
+    /// What scores are multiplied by; nil: 1 / √(model / heads).
+    public let scale: Double?
+    private let generator: RandomGenerator
 
     /// Projections that start as ``Linear``'s. Traps unless the heads divide the model's width.
     public init(
@@ -26,8 +31,30 @@ public final class MultiHeadAttention: Module, Layer {
         }
         self.heads = heads
         self.isCausal = isCausal
+        self.generator = generator
+        attentionDropout = 0
+        scale = nil
         qkv = Linear(model, 3 * model, bias: bias, dtype: dtype, generator: generator)
         output = Linear(model, model, bias: bias, dtype: dtype, generator: generator)
+        self.dropout = Dropout(dropout, generator: generator)
+    }
+
+    /// Projections with the given weights to begin with. Traps unless the heads divide the model's width.
+    public init(
+        model: Int, heads: Int, isCausal: Bool, bias: Bool = true, hasInputBias: Bool? = nil, dropout: Double = 0,
+        attentionDropout: Double = 0, scale: Double? = nil, weights: WeightInitializer, outputDeviation: Double? = nil,
+        generator: RandomGenerator = .default
+    ) {
+        if heads < 1 || model % heads != 0 {
+            fail("MultiHeadAttention", "\(heads) heads do not divide a width of \(model)")
+        }
+        self.heads = heads
+        self.isCausal = isCausal
+        self.attentionDropout = attentionDropout
+        self.scale = scale
+        self.generator = generator
+        qkv = weights.linear(model, 3 * model, bias: hasInputBias ?? bias)
+        output = weights.linear(model, model, bias: bias, deviation: outputDeviation)
         self.dropout = Dropout(dropout, generator: generator)
     }
 
@@ -36,18 +63,23 @@ public final class MultiHeadAttention: Module, Layer {
 
     /// Attention of the positions that follow those in `cache`, `[batch, new, model]`, to these and to themselves. Their keys and
     /// values join the cache.
-    public func callAsFunction(_ x: Tensor, cache: inout KVCache.Layer) -> Tensor {
+    public func callAsFunction(_ x: Tensor, mask: Tensor? = nil, cache: inout KVCache.Layer) -> Tensor {
         let parts = queriesKeysValues(x)
         cache.append(parts[1], parts[2])
         // One query sees everything, whether causal or not.
-        return joined(
-            scaledDotProductAttention(parts[0], cache.keys!, cache.values!, causal: isCausal && x.shape[1] > 1), like: x)
+        return joined(attend(parts[0], cache.keys!, cache.values!, mask: mask, causal: isCausal && x.shape[1] > 1), like: x)
     }
 
     /// - Parameter mask: broadcasts to `[batch, heads, sequence, sequence]`; true, or an added number, says what is seen.
     public func callAsFunction(_ x: Tensor, mask: Tensor?) -> Tensor {
         let parts = queriesKeysValues(x)
-        return joined(scaledDotProductAttention(parts[0], parts[1], parts[2], mask: mask, causal: isCausal), like: x)
+        return joined(attend(parts[0], parts[1], parts[2], mask: mask, causal: isCausal), like: x)
+    }
+
+    private func attend(_ queries: Tensor, _ keys: Tensor, _ values: Tensor, mask: Tensor?, causal: Bool) -> Tensor {
+        scaledDotProductAttention(
+            queries, keys, values, mask: mask, causal: causal, scale: scale, dropout: isTraining ? attentionDropout : 0,
+            generator: generator)
     }
 
     /// `[batch, length, model]` to three times `[batch, heads, length, dim]`, views of one product.

@@ -5,7 +5,9 @@ extension TransformerBlock {
     /// One position of each sequence, `x [batch, 1, model]`, as one call of the backend; nil where it has to go step by step, which gives the
     /// same numbers. A token of a small model meets a hundred operations: called one by one they take as long as reading its weights.
     func step(_ x: Tensor, cache: inout KVCache.Layer) -> Tensor? {
-        guard x.rank == 3, x.shape[1] == 1, x.count > 0, norm == .pre, !isGradEnabled, !isAutocastEnabled, !x.isBatched,
+        guard let kernel = feedForward.activation.decoderKernel, attention.scale == nil, x.rank == 3, x.shape[1] == 1,
+            x.count > 0,
+            norm == .pre, !isGradEnabled, !isAutocastEnabled, !x.isBatched,
             !attention.dropout.isActive, !feedForward.dropout.isActive, x.raw.isContiguous
         else { return nil }
         let type = x.dtype, width = x.shape[2]
@@ -17,11 +19,24 @@ extension TransformerBlock {
         let isDone = cache.extend(batch: x.shape[0], heads: attention.heads, dim: width / attention.heads, like: input) {
             let plan = DecoderBlockPlan(
                 heads: attention.heads, attentionNorm: first, feedForwardNorm: second, qkv: qkv, output: output, expand: expand,
-                project: project, activation: feedForward.approximation == .none ? .geluErf : .geluTanh, keys: $0, values: $1,
+                project: project, activation: kernel, keys: $0, values: $1,
                 length: before)
             return out.backend.decoderBlock(input, plan, out)
         }
         return isDone ? Tensor(raw: out) : nil
+    }
+}
+
+extension FeedForwardActivation {
+    /// The kernel that a backend's step through a block knows, if there is one.
+    fileprivate var decoderKernel: UnaryKernel? {
+        switch self {
+        case .gelu: .geluErf
+        case .geluTanh: .geluTanh
+        case .relu: .relu
+        case .silu: .silu
+        default: nil
+        }
     }
 }
 

@@ -1,0 +1,3 @@
+import Tapestry
+
+@main struct Digits { static func main() {} }

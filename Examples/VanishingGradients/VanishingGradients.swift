@@ -1,0 +1,3 @@
+import Tapestry
+
+@main struct VanishingGradients { static func main() {} }
