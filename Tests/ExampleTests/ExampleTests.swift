@@ -24,8 +24,8 @@ import Testing
         let small = try Translate.parse([
             "--steps", "150", "--batch", "32", "--width", "64", "--layers", "1", "--out", folder, "the 3rd of March 1987",
         ])
-        // Far from finished, far from chance: a date has ten characters.
-        #expect(try small.trained() >= 0.02)
+        // Below that of ten digits that are all as likely.
+        #expect(try small.trained().loss < 1.9)
         // What was saved is read back by the loader of published models.
         #expect(try Models.load(folder) is T5)
     }
@@ -33,7 +33,8 @@ import Testing
     @Test func maskedLM() throws {
         defer { leave() }
         let small = try MaskedLM.parse([
-            "--steps", "60", "--batch", "8", "--context", "48", "--width", "64", "--layers", "1", "--fill", "n_t to be", "--out", folder,
+            "--steps", "60", "--batch", "8", "--context", "48", "--width", "64", "--layers", "1", "--fill", "n_t to be", "--out",
+            folder,
         ])
         #expect(try small.trained() > 0.15, "more than always guessing the space")
         #expect(try Models.load(folder) is BERTMaskedLM)
@@ -43,7 +44,8 @@ import Testing
         defer { leave() }
         let curve = "\(folder)/curve.svg"
         let small = try VisionTransformer.parse([
-            "--epochs", "2", "--limit", "600", "--width", "32", "--layers", "1", "--patch", "14", "--curve", curve, "--out", "\(folder)/model",
+            "--epochs", "2", "--limit", "600", "--width", "32", "--layers", "1", "--patch", "14", "--curve", curve, "--out",
+            "\(folder)/model",
         ])
         #expect(try await small.trained() > 0.35)
         #expect(try readText(curve).hasPrefix("<svg") && Models.load("\(folder)/model") is ViT)
@@ -54,8 +56,10 @@ import Testing
     private func makeBERT() throws {
         let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "king", "is", "dead", "love", "my", "lord"]
         let letters = "abcdefghijklmnopqrstuvwxyz.,!?'".map(String.init), pieces = letters.map { "##" + $0 }
-        try (words + letters + pieces).joined(separator: "\n").write(toFile: "\(folder)/vocab.txt", atomically: true, encoding: .utf8)
-        let sizes = BERTConfiguration(vocabulary: words.count + letters.count + pieces.count, context: 64, width: 32, layers: 2, heads: 4)
+        try (words + letters + pieces).joined(separator: "\n").write(
+            toFile: "\(folder)/vocab.txt", atomically: true, encoding: .utf8)
+        let sizes = BERTConfiguration(
+            vocabulary: words.count + letters.count + pieces.count, context: 64, width: 32, layers: 2, heads: 4)
         try BERT(sizes).save(folder: folder)
     }
 
@@ -63,7 +67,8 @@ import Testing
         defer { leave() }
         try makeBERT()
         let text = "\(folder)/text.txt"
-        try "ROMEO.\n\nThe king is dead. A love is my lord!\nWhat is\nthe king?  So.\n".write(toFile: text, atomically: true, encoding: .utf8)
+        try "ROMEO.\n\nThe king is dead. A love is my lord!\nWhat is\nthe king?  So.\n".write(
+            toFile: text, atomically: true, encoding: .utf8)
         #expect(Sentences.split(try readText(text)) == ["The king is dead.", "A love is my lord!", "What is the king?"])
         try SentenceEmbedding.parse(["the king is dead", "--model", folder, "--text", text, "--top", "2"]).run()
         // Batches of mixed lengths give what each text gives alone; a text nearest to itself comes first.
