@@ -50,13 +50,17 @@ struct Digits: AsyncParsableCommand {
 
     func run() async throws {
         let images = try data.map(DigitImages.init(folder:)) ?? DigitImages.bundled()
-        let result = try await train(images, loggers: [ConsoleLogger(every: 100, counting: "images")])
+        let (result, loading) = try await train(images, loggers: [ConsoleLogger(every: 100, counting: "images")])
         print(String(format: "test accuracy %.4f", result.metrics["accuracy"] ?? .nan), "after \(result.epochs) epochs")
+        print(
+            String(
+                format: "loading %d batches took the workers %.2f s, of which training waited for %.0f %%", loading.batches,
+                loading.loadSeconds, 100 * (1 - loading.overlap)))
         if let curve { print("the learning curve is in \(curve)") }
     }
 
-    /// Trains on `images`; the metrics are those of the test part: `loss` and `accuracy`.
-    func train(_ images: DigitImages, loggers: [any TrainingCallback]) async throws -> TrainingSummary {
+    /// Trains on `images`; the metrics are those of the test part: `loss` and `accuracy`. Also tells what loading took.
+    func train(_ images: DigitImages, loggers: [any TrainingCallback]) async throws -> (TrainingSummary, DataLoaderStatistics) {
         manualSeed(seed)
         let net: any Layer =
             switch model {
@@ -91,7 +95,8 @@ struct Digits: AsyncParsableCommand {
         let loader = DataLoader(
             images.training, batchSize: batch, shuffle: true, seed: seed, workers: workers,
             transform: { (shift($0.0, $1), $0.1) })
-        return try await trainer.fit(loader, validation: DataLoader(images.test, batchSize: 256))
+        let summary = try await trainer.fit(loader, validation: DataLoader(images.test, batchSize: 256))
+        return (summary, loader.statistics)
     }
 }
 

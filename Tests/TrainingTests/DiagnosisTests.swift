@@ -102,7 +102,8 @@ import Testing
         example.curve = curve.path
         let images = try DigitImages.bundled()
         #expect(images.training.count == 1438 && images.test.count == 359)
-        let summary = try await example.train(images, loggers: [])
+        let (summary, loading) = try await example.train(images, loggers: [])
+        #expect(loading.batches == 30 * 45)
         #expect(summary.metrics["accuracy"]! >= 0.97)
         #expect(try String(contentsOf: curve, encoding: .utf8).contains("validation accuracy"))
     }

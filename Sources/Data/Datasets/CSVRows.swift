@@ -20,7 +20,7 @@ struct CSVRows {
 
     init(_ bytes: UnsafeRawBufferPointer, _ path: String, _ options: CSVOptions) {
         (self.bytes, self.path, self.options) = (bytes, path, options)
-        if bytes.count >= 3 && bytes[0] == 0xEF && bytes[1] == 0xBB && bytes[2] == 0xBF { place = 3 }
+        place = textStart(bytes)
     }
 
     /// Reads the next row that is not empty; its line, nil at the end.

@@ -24,7 +24,7 @@ public struct TextLines: Dataset {
         file = try MappedFile(path)
         self.maxLineBytes = maxLineBytes
         let bytes = file.bytes
-        var start = bytes.count >= 3 && bytes[0] == 0xEF && bytes[1] == 0xBB && bytes[2] == 0xBF ? 3 : 0
+        var start = textStart(bytes)
         var starts: [Int] = []
         while start < bytes.count {
             starts.append(start)
@@ -53,6 +53,9 @@ public struct TextLines: Dataset {
         return text
     }
 }
+
+/// Where text begins: after a byte-order mark, if there is one.
+func textStart(_ bytes: UnsafeRawBufferPointer) -> Int { bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0 }
 
 /// The place of the next LF, or the end; not looked for further than a byte past what a line may have.
 private func lineEnd(_ bytes: UnsafeRawBufferPointer, from start: Int, most: Int) -> Int {
@@ -105,7 +108,7 @@ public struct TextLineStream: StreamingDataset {
                     if file == nil {
                         guard let path = paths.popFirst() else { return nil }
                         let opened = try MappedFile(path), bytes = opened.bytes
-                        place = bytes.count >= 3 && bytes[0] == 0xEF && bytes[1] == 0xBB && bytes[2] == 0xBF ? 3 : 0
+                        place = textStart(bytes)
                         line = 0
                         file = opened
                     }

@@ -26,14 +26,7 @@ public final class DataLoader<Batch: Sendable>: AsyncSequence, Sendable {
     private let badSamples: BadSamplePolicy
     private let plan: @Sendable (_ epoch: Int) -> BatchPlan
     private let load: @Sendable (_ epoch: Int, _ position: Int, _ indices: [Int]) async throws -> LoadedBatch<Batch>
-    private let progress = Mutex(Progress())
-
-    private struct Progress {
-        var state = DataLoaderState(epoch: 0, batch: 0)
-        /// Whether `state` was set from outside and is where the next loop begins; it is before the first one, too.
-        var startsHere = true
-        var statistics = DataLoaderStatistics()
-    }
+    private let progress = Mutex(LoaderProgress())
 
     /// - Parameters:
     ///   - batches: which samples are in which batch.
@@ -70,12 +63,7 @@ public final class DataLoader<Batch: Sendable>: AsyncSequence, Sendable {
     /// begin there; a loop that is running is not changed.
     public var state: DataLoaderState {
         get { progress.withLock { $0.state } }
-        set {
-            if newValue.epoch < 0 || newValue.batch < 0 {
-                fail("DataLoader", "a state of epoch \(newValue.epoch), batch \(newValue.batch)")
-            }
-            progress.withLock { ($0.state, $0.startsHere) = (newValue, true) }
-        }
+        set { progress.withLock { $0.set(newValue) } }
     }
 
     /// What loading took so far, over all loops.
@@ -83,12 +71,7 @@ public final class DataLoader<Batch: Sendable>: AsyncSequence, Sendable {
 
     /// Begins an epoch: the one in ``state`` if that was just set, otherwise the next one, from its first batch.
     public func makeAsyncIterator() -> Iterator {
-        let state = progress.withLock { progress in
-            if !progress.startsHere { progress.state = DataLoaderState(epoch: progress.state.epoch + 1, batch: 0) }
-            progress.startsHere = false
-            return progress.state
-        }
-        return Iterator(session: Session(self, state))
+        Iterator(session: Session(self, progress.withLock { $0.begin() }))
     }
 
     /// The batches of one loop.
@@ -150,10 +133,9 @@ public final class DataLoader<Batch: Sendable>: AsyncSequence, Sendable {
                 guard let loaded else { break }
                 position += 1
                 let waited = ContinuousClock.now - began, state = DataLoaderState(epoch: epoch, batch: position)
-                let skipped = loader.progress.withLock { progress in
-                    if !progress.startsHere { progress.state = state }
-                    progress.statistics.add(loaded.load, waited: waited)
-                    return progress.statistics.skippedSamples
+                let skipped = loader.progress.withLock {
+                    $0.took(loaded.load, waited: waited, now: state)
+                    return $0.statistics.skippedSamples
                 }
                 if case .skip(let limit) = loader.badSamples, skipped > limit, let last = loaded.load.skipped.last {
                     isOver = true

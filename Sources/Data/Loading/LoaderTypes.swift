@@ -95,3 +95,30 @@ struct LoadedBatch<Batch: Sendable>: Sendable {
     let batch: Batch?
     let load: LoadReport
 }
+
+/// A loader's place and what its loops took so far.
+struct LoaderProgress: Sendable {
+    private(set) var state = DataLoaderState(epoch: 0, batch: 0)
+    /// Whether the next loop begins at `state`: before the first loop, and when it was set from outside.
+    private var startsHere = true
+    private(set) var statistics = DataLoaderStatistics()
+
+    /// Makes the next loop begin at a place.
+    mutating func set(_ state: DataLoaderState) {
+        if state.epoch < 0 || state.batch < 0 { fail("DataLoader", "a state of epoch \(state.epoch), batch \(state.batch)") }
+        (self.state, startsHere) = (state, true)
+    }
+
+    /// Begins a loop: at the place that was set, else with the next epoch.
+    mutating func begin() -> DataLoaderState {
+        if !startsHere { state = DataLoaderState(epoch: state.epoch + 1, batch: 0) }
+        startsHere = false
+        return state
+    }
+
+    /// A batch was handed out; the place is now `place`, unless another one was set meanwhile.
+    mutating func took(_ load: LoadReport, waited: Duration, now place: DataLoaderState) {
+        if !startsHere { state = place }
+        statistics.add(load, waited: waited)
+    }
+}

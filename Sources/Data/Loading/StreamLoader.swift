@@ -13,8 +13,7 @@ public final class StreamLoader<Batch: Sendable>: AsyncSequence, Sendable {
 
     private let workers: Int
     private let makeReader: @Sendable (_ state: DataLoaderState, _ workers: Int) -> BatchReader<Batch>
-    private let progress = Mutex(
-        (state: DataLoaderState(epoch: 0, batch: 0), startsHere: true, statistics: DataLoaderStatistics()))
+    private let progress = Mutex(LoaderProgress())
 
     /// - Parameters:
     ///   - batchSize: samples per batch.
@@ -68,7 +67,7 @@ public final class StreamLoader<Batch: Sendable>: AsyncSequence, Sendable {
     /// As ``DataLoader/state``.
     public var state: DataLoaderState {
         get { progress.withLock { $0.state } }
-        set { progress.withLock { ($0.state, $0.startsHere) = (newValue, true) } }
+        set { progress.withLock { $0.set(newValue) } }
     }
 
     /// What loading took so far; reading the stream is not counted as work.
@@ -76,11 +75,7 @@ public final class StreamLoader<Batch: Sendable>: AsyncSequence, Sendable {
 
     /// Begins an epoch, as ``DataLoader/makeAsyncIterator()``.
     public func makeAsyncIterator() -> Iterator {
-        let state = progress.withLock { progress in
-            if !progress.startsHere { progress.state = DataLoaderState(epoch: progress.state.epoch + 1, batch: 0) }
-            progress.startsHere = false
-            return progress.state
-        }
+        let state = progress.withLock { $0.begin() }
         return Iterator(loader: self, reader: makeReader(state, workers), state: state)
     }
 
@@ -106,10 +101,7 @@ public final class StreamLoader<Batch: Sendable>: AsyncSequence, Sendable {
             isOver = false
             state.batch += 1
             let state = state, waited = ContinuousClock.now - began
-            loader.progress.withLock { progress in
-                if !progress.startsHere { progress.state = state }
-                progress.statistics.add(loaded.load, waited: waited)
-            }
+            loader.progress.withLock { $0.took(loaded.load, waited: waited, now: state) }
             return loaded.batch
         }
     }
