@@ -36,7 +36,7 @@ let package = Package(
         .target(name: "Data", dependencies: ["CImages", "CoreTensor", "CZlib", "NN", "Optimizers"]),
         .target(name: "Training", dependencies: ["CoreTensor", "Autograd", "NN", "Optimizers", "Data"]),
         .target(name: "Transformers", dependencies: ["CoreTensor", "Autograd", "NN", "Data"]),
-        .target(name: "Serving", dependencies: ["Data", "Transformers"]),
+        .target(name: "Serving", dependencies: ["CoreTensor", "Data", "Transformers"]),
         .target(
             name: "Tapestry",
             dependencies: [
@@ -51,6 +51,30 @@ let package = Package(
             name: "Digits",
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/Digits", exclude: ["Data"]),
+        .executableTarget(
+            name: "AttentionMap",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/AttentionMap"),
+        .executableTarget(
+            name: "Generate",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/Generate"),
+        .executableTarget(
+            name: "MaskedLM",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/MaskedLM"),
+        .executableTarget(
+            name: "SentenceEmbedding",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/SentenceEmbedding"),
+        .executableTarget(
+            name: "Translate",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/Translate"),
+        .executableTarget(
+            name: "VisionTransformer",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/VisionTransformer"),
         .executableTarget(name: "VanishingGradients", dependencies: ["Tapestry"], path: "Examples/VanishingGradients"),
         .executableTarget(name: "XOR", dependencies: ["Tapestry"], path: "Examples/XOR"),
         .executableTarget(name: "BackpropTrace", dependencies: ["Tapestry"], path: "Examples/BackpropTrace"),
@@ -93,7 +117,14 @@ let package = Package(
         .testTarget(name: "DataTests", dependencies: ["Tapestry", "TestSupport", "ConformanceSuite"], path: "Tests/DataTests"),
         .testTarget(
             name: "TrainingTests",
-            dependencies: ["Tapestry", "TestSupport", "ConformanceSuite", "Digits", "VanishingGradients"], path: "Tests/TrainingTests"),
+            dependencies: ["Tapestry", "TestSupport", "ConformanceSuite", "Digits", "VanishingGradients"],
+            path: "Tests/TrainingTests"),
+        .testTarget(
+            name: "ExampleTests",
+            dependencies: [
+                "Tapestry", "AttentionMap", "Generate", "MaskedLM", "SentenceEmbedding", "Translate", "VisionTransformer",
+            ],
+            path: "Tests/ExampleTests"),
         .testTarget(name: "ServingTests", dependencies: ["Tapestry", "TestSupport"], path: "Tests/ServingTests"),
         .testTarget(
             name: "TransformersTests", dependencies: ["Tapestry", "TestSupport", "ConformanceSuite"],

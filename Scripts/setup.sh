@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a build needs and is not there: OpenBLAS, LAPACKE, KISS FFT, zlib and pkg-config. Says what to do where it cannot.
+# Installs what a build needs and is not there: OpenBLAS, LAPACKE, KISS FFT, zlib, libpng, libjpeg and pkg-config. Says what to do where it cannot.
 set -euo pipefail
 
 if ! command -v swift >/dev/null 2>&1; then
@@ -13,7 +13,7 @@ if [ -n "$version" ] && [ "$(printf '%s\n6.1\n' "$version" | sort -V | head -n 1
 fi
 
 missing=()
-for package in libopenblas-dev liblapacke-dev libkissfft-dev zlib1g-dev pkg-config; do
+for package in libopenblas-dev liblapacke-dev libkissfft-dev zlib1g-dev libpng-dev libjpeg-dev pkg-config; do
     case $package in
         pkg-config) command -v pkg-config >/dev/null 2>&1 || missing+=("$package") ;;
         *) dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package") ;;
@@ -22,7 +22,7 @@ done
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 
 if ! command -v apt-get >/dev/null 2>&1; then
-    echo "Install OpenBLAS, LAPACKE, KISS FFT, zlib (with headers) and pkg-config with your system's package manager." >&2
+    echo "Install OpenBLAS, LAPACKE, KISS FFT, zlib, libpng, libjpeg (with headers) and pkg-config with your system's package manager." >&2
     exit 1
 fi
 as_root=()

@@ -22,7 +22,8 @@ public enum ConformanceSuite {
         "minilm": LanguageModelRunners.sentence, "lm_gpt2_bpe": LanguageModelRunners.causal,
         "lm_llama_char": LanguageModelRunners.causal, "g2p_en": RecurrentModelRunners.sounds,
         "textgenrnn": RecurrentModelRunners.characters,
-        "hf_forward": HuggingFaceRunner.forward, "sdpa": AttentionRunners.attention, "rope": AttentionRunners.rotary,
+        "hf_forward": HuggingFaceRunner.forward, "hf_generate": HuggingFaceGenerateRunner.run, "sdpa": AttentionRunners.attention,
+        "rope": AttentionRunners.rotary,
     ]
 
     /// The folders of a golden directory that hold cases of these kinds.

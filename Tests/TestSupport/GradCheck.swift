@@ -7,24 +7,7 @@ public enum GradCheck {
     public static func numeric(
         _ f: ([Tensor]) -> Tensor, _ inputs: [Tensor], weights: Tensor, wanted: [Bool]
     ) -> [Tensor?] {
-        inputs.indices.map { k in
-            if !wanted[k] { return nil }
-            let values = inputs[k].scalars(Double.self)
-            let slopes = values.indices.map { i -> Double in
-                let h = 1e-6 * Swift.max(1, Swift.abs(values[i]))
-                func at(_ x: Double) -> Tensor {
-                    var moved = values
-                    moved[i] = x
-                    var all = inputs
-                    all[k] = Tensor(moved, shape: inputs[k].shape, dtype: .float64)
-                    return withoutGrad { f(all) }
-                }
-                // The difference first: the sum of differences loses less than the difference of sums.
-                let difference = at(values[i] + h) - at(values[i] - h)
-                return (difference * weights).sum().item(Double.self) / (2 * h)
-            }
-            return Tensor(slopes, shape: inputs[k].shape, dtype: .float64)
-        }
+        numericGradients(of: f, at: inputs, weights: weights, wanted: wanted)
     }
 
     /// The same by the tape.
@@ -32,14 +15,7 @@ public enum GradCheck {
         _ f: ([Tensor]) -> Tensor, _ inputs: [Tensor], weights: Tensor, wanted: [Bool], createGraph: Bool = false
     ) -> (inputs: [Tensor], gradients: [Tensor?]) {
         let leaves = zip(inputs, wanted).map { $1 ? ($0.requiresGrad ? $0 : $0.asLeaf()) : $0 }
-        let y = f(leaves)
-        guard y.requiresGrad else { return (leaves, wanted.map { _ in nil }) }
-        let live = leaves.indices.filter { wanted[$0] }
-        let found = gradients(
-            of: [y], withRespectTo: live.map { leaves[$0] }, gradients: [weights], createGraph: createGraph)
-        var result = [Tensor?](repeating: nil, count: leaves.count)
-        for (i, g) in zip(live, found) { result[i] = g }
-        return (leaves, result)
+        return (leaves, tapeGradients(of: f, at: leaves, weights: weights, wanted: wanted, createGraph: createGraph))
     }
 
     /// What is wrong with the gradients of `f` at `inputs`, or nil. `second` also checks the gradient of the gradient.

@@ -21,11 +21,11 @@ public func readIDX(_ path: String, maxBytes: Int = 1 << 30) throws -> Tensor {
     if file.bytes.count >= 2 && file.bytes[0] == 0x1F && file.bytes[1] == 0x8B {
         do {
             // The header, at most 4 + 4 · 16 bytes, says how much there should be.
-            let start = try gunzipped(file.bytes, limit: .max, prefix: 68)
+            let start = try Inflate.bytes(file.bytes, .gzip, limit: 68, isPrefix: true)
             let header = try start.withUnsafeBytes { try IDXHeader($0, path, maxBytes) }
-            let content = try gunzipped(file.bytes, limit: header.byteCount + header.size)
+            let content = try Inflate.bytes(file.bytes, .gzip, limit: header.byteCount + header.size)
             return try content.withUnsafeBytes { try parseIDX($0, path, maxBytes) }
-        } catch let error as GunzipError {
+        } catch let error as Inflate.Failure {
             throw IDXError(path, error.reason)
         }
     }

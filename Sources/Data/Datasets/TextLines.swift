@@ -28,7 +28,7 @@ public struct TextLines: Dataset {
         var starts: [Int] = []
         while start < bytes.count {
             starts.append(start)
-            let end = lineEnd(bytes, from: start)
+            let end = lineEnd(bytes, from: start, most: maxLineBytes)
             if end - start > maxLineBytes {
                 throw TextFileError(path: path, line: starts.count, reason: "longer than \(maxLineBytes) bytes")
             }
@@ -45,7 +45,7 @@ public struct TextLines: Dataset {
     /// Line `index` (from 0) without its end. Throws ``TextFileError`` if it is no UTF-8.
     public func sample(at index: Int) throws -> String {
         let start = starts[index]
-        var end = lineEnd(file.bytes, from: start)
+        var end = lineEnd(file.bytes, from: start, most: maxLineBytes)
         if end > start && file.bytes[end - 1] == UInt8(ascii: "\r") { end -= 1 }
         guard let text = String(validating: file.bytes[start..<end], as: UTF8.self) else {
             throw TextFileError(path: path, line: index + 1, reason: "no UTF-8")
@@ -54,10 +54,11 @@ public struct TextLines: Dataset {
     }
 }
 
-/// The place of the next LF, or the end.
-private func lineEnd(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+/// The place of the next LF, or the end; not looked for further than a byte past what a line may have.
+private func lineEnd(_ bytes: UnsafeRawBufferPointer, from start: Int, most: Int) -> Int {
+    let limit = min(bytes.count, start + most + 1)
     var place = start
-    while place < bytes.count && bytes[place] != UInt8(ascii: "\n") { place += 1 }
+    while place < limit && bytes[place] != UInt8(ascii: "\n") { place += 1 }
     return place
 }
 
@@ -114,7 +115,7 @@ public struct TextLineStream: StreamingDataset {
                     }
                     line += 1
                     let start = place
-                    var end = lineEnd(file.bytes, from: start)
+                    var end = lineEnd(file.bytes, from: start, most: maxLineBytes)
                     place = end + 1
                     if end - start > maxLineBytes {
                         throw TextFileError(path: file.path, line: line, reason: "longer than \(maxLineBytes) bytes")

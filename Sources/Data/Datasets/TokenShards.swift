@@ -20,7 +20,7 @@ public enum TokenType: Int, Sendable, Codable {
 }
 
 /// Windows of tokens from binary files of any size, for training language models: the files are mapped, never loaded, and a window is read when it
-/// is asked for. Windows overlap by nothing and do not cross from one file into the next; what is too short at a file's end is left out.
+/// is asked for (so they must not be cut while they are in use). Windows overlap by nothing and do not cross from one file into the next; what is too short at a file's end is left out.
 ///
 /// Files of bare numbers (nanoGPT's `train.bin`) and of llm.c (`fineweb_train_*.bin`, with a header of 256 int32) are told apart by
 /// their beginnings.

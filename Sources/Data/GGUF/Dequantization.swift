@@ -61,6 +61,8 @@ extension GGMLType {
         case .tq1_0: Self.tq1_0
         case .tq2_0: Self.tq2_0
         case .mxfp4: Self.mxfp4
+        case .nvfp4: Self.nvfp4
+        case .q1_0: Self.q1_0
         case .iq4_NL: Self.iq4_NL
         case .iq4_XS: Self.iq4_XS
         case .iq2_XXS: Self.iq2_XXS
@@ -107,6 +109,25 @@ extension GGMLType {
         let e = UInt32(b[0])
         let d = Float(bitPattern: e < 2 ? 0x0020_0000 << e : (e - 1) << 23)
         for i in 0..<32 { y[i] = d * fp4[Int(b.nibble(1, i))] }
+    }
+
+    private static func nvfp4(_ b: QuantizedBlock, _ y: UnsafeMutablePointer<Float>) {
+        for group in 0..<4 {
+            // An unsigned 8-bit float of 4 exponent bits, halved as the table holds doubled values.
+            let byte = Int(b[group]), exponent = byte >> 3 & 0xF, fraction = Float(byte & 7)
+            let raw: Float =
+                exponent == 0 ? fraction / 512 : (1 + fraction / 8) * Float(sign: .plus, exponent: exponent - 7, significand: 1)
+            let d = byte == 0 || byte == 0x7F ? 0 : raw * 0.5
+            for i in 0..<16 {
+                let packed = b[4 + group * 8 + i % 8]
+                y[group * 16 + i] = d * fp4[Int(i < 8 ? packed & 0xF : packed >> 4)]
+            }
+        }
+    }
+
+    private static func q1_0(_ b: QuantizedBlock, _ y: UnsafeMutablePointer<Float>) {
+        let d = b.half(0)
+        for i in 0..<128 { y[i] = b[2 + i / 8] >> UInt8(i % 8) & 1 == 0 ? -d : d }
     }
 
     private static let iq4Values: [Float] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]

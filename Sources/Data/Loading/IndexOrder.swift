@@ -14,9 +14,9 @@ public struct IndexOrder: RandomAccessCollection, Sendable {
     /// The indices in this order.
     public init(_ indices: [Int]) { self.init(count: indices.count) { indices[$0] } }
 
-    /// `0 ..< count` in random order: by Fisher and Yates up to 2²⁴, above by a Feistel network, which needs no memory.
+    /// `0 ..< count` in random order: by Fisher and Yates up to 2²⁰, above by a Feistel network, which needs no memory.
     public init(shuffling count: Int, generator: RandomGenerator) {
-        if count <= 1 << 24 {
+        if count <= 1 << 20 {
             self.init(Tensor(permutation: count, generator: generator).scalars(Int.self))
         } else {
             let permutation = FeistelPermutation(count: count, key: generator.split(0).state.seed)

@@ -38,8 +38,9 @@ final class TokenTable: @unchecked Sendable {
     /// One more than the largest id.
     var idEnd: Int { positions.count }
 
-    /// Tokens with their ids. Throws on a token or an id that comes twice, and on ids that are negative or far above the count.
-    init(_ tokens: [(token: String, id: Int)]) throws {
+    /// Tokens with their ids. Throws on an id that comes twice, and on ids that are negative or far above the count; on a token that
+    /// comes twice too, unless `allowsCopies`: then its last id counts, as in lists of pieces that training left such in.
+    init(_ tokens: [(token: String, id: Int)], allowsCopies: Bool = false) throws {
         var total = 0, longest = 0, idEnd = 0
         for (token, id) in tokens {
             // A vocabulary has few gaps, and memory goes by the largest id.
@@ -74,7 +75,9 @@ final class TokenTable: @unchecked Sendable {
             if positions[id] >= 0 { throw TokenizerError("the vocabulary gives the id \(id) twice") }
             positions[id] = Int32(position)
             let slot = slot(of: bytes(at: position))
-            if slots[slot] >= 0 { throw TokenizerError("the vocabulary has \(token.debugDescription.prefix(80)) twice") }
+            if slots[slot] >= 0 && !allowsCopies {
+                throw TokenizerError("the vocabulary has \(token.debugDescription.prefix(80)) twice")
+            }
             slots[slot] = Int32(position)
         }
     }

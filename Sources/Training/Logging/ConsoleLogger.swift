@@ -42,7 +42,7 @@ public final class ConsoleLogger: TrainingCallback {
                 write(text(report) + "\n")
             }
         case .validation(let step, let epoch, let metrics, let isBest):
-            let values = metrics.sorted { $0.key < $1.key }.map { String(format: "%@ %.4f", $0.key, $0.value) }
+            let values = metrics.sorted { $0.key < $1.key }.map { $0.key + String(format: " %.4f", $0.value) }
             line("validation at step \(step), epoch \(epoch): \(values.joined(separator: "  "))\(isBest ? "  best so far" : "")")
         case .epoch(let epoch, let step, let loss):
             line(String(format: "epoch %d over at step %d, mean loss %.4f", epoch + 1, step, loss))
@@ -68,8 +68,9 @@ public final class ConsoleLogger: TrainingCallback {
         let seconds = max((ContinuousClock.now - began) / .seconds(1), 1e-9)
         var text = "step \(report.step)\(total.map { "/\($0)" } ?? "")  epoch \(report.epoch + 1)"
         text += String(
-            format: "  loss %.4f  gradient %.3g  lr %.2e  %.0f %@/s", report.loss, report.gradientNorm, report.learningRate,
-            Double(counted) / seconds, countName)
+            format: "  loss %.4f  gradient %.3g  lr %.2e  %.0f ", report.loss, report.gradientNorm, report.learningRate,
+            Double(counted) / seconds)
+        text += countName + "/s"
         if let total {
             let left = Int((Double(total - report.step) * seconds / Double(max(report.step - first, 1))).rounded())
             text += String(format: "  %d:%02d left", left / 60, left % 60)

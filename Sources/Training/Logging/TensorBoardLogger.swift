@@ -52,9 +52,9 @@ public final class EventFileWriter {
             throw LogError(path: folder, reason: "cannot make the folder")
         }
         let time = Date().timeIntervalSince1970
-        path = String(
-            format: "%@/events.out.tfevents.%010ld.%@.%d.%@", folder, Int(time), ProcessInfo.processInfo.hostName, getpid(),
-            String(UInt32.random(in: 0...UInt32.max)))
+        path =
+            folder + String(format: "/events.out.tfevents.%010ld.", Int(time)) + ProcessInfo.processInfo.hostName
+            + ".\(getpid()).\(UInt32.random(in: 0...UInt32.max))"
         file = try AppendedFile(path)
         var event = Protobuf()
         event.add(1, double: time)

@@ -48,7 +48,7 @@ extension Trainer {
         if let scale = found.scaler, scaler.isEnabled { scaler.state = scale }
         if let saved = found.plateau, let plateau { plateau.state = saved }
         state = found
-        pending = PendingStep()
+        (pending, inputs) = (PendingStep(), [])
     }
 
     /// Puts the weights of the best validation into the model; the averaged ones if there are any. Throws if there was none.

@@ -7,43 +7,43 @@ extension Trainer {
     /// Gradients of one batch, added to those of the step under way.
     func accumulate(_ batch: Batch) throws {
         pending.batches += 1
-        let random = generator.state, buffers = options.nonFinite == .stop ? model.namedBuffers.map(\.buffer.value) : []
+        if options.nonFinite == .stop {
+            inputs.append((batch, generator.state, model.namedBuffers.map(\.buffer.value)))
+        }
         let (loss, count) = try withPrecision { try computeLoss(batch) }
         if loss.count != 1 {
             fail("Trainer", "a loss of shape \(loss.shape); the closure gives the mean over the batch, a single number")
         }
         let value = loss.item(Double.self)
-        if !value.isFinite { return try leaveOut("the loss is \(value)", origin(batch, random, buffers)) }
+        if !value.isFinite { return try leaveOut("the loss is \(value)", inputs.last.flatMap(origin)) }
         accumulator.backward(scaler.scale(loss), count: count)
         if count > 0 {
             pending.lossSum += value * Double(count)
             pending.count += count
         }
-        // Which batch it was is known only now. With a scaler, infinite gradients are a matter of course.
-        if options.nonFinite == .stop && !scaler.isEnabled && !gradNorm(optimizer.parameters).isFinite {
-            let origin = origin(batch, random, buffers)
-            dropGradients()
-            try leaveOut("the gradients are not finite", origin)
-        }
     }
 
     /// Where a number that is not finite came from: the batch is computed once more with the same random numbers and running statistics.
-    private func origin(_ batch: Batch, _ random: RandomGenerator.State, _ buffers: [Tensor]) -> NonFiniteOrigin? {
-        if options.nonFinite != .stop { return nil }
-        let later = generator.state
-        defer { generator.state = later }
-        generator.state = random
-        for ((_, buffer), value) in zip(model.namedBuffers, buffers) { buffer.value = value }
-        return NonFiniteOrigin.find { try withPrecision { try computeLoss(batch).loss } }
+    private func origin(_ input: StepInput) -> NonFiniteOrigin? {
+        let later = generator.state, buffers = model.namedBuffers.map(\.buffer)
+        let statistics = buffers.map(\.value)
+        defer {
+            generator.state = later
+            for (buffer, value) in zip(buffers, statistics) { buffer.value = value }
+        }
+        generator.state = input.random
+        for (buffer, value) in zip(buffers, input.buffers) { buffer.value = value }
+        return NonFiniteOrigin.find { try withPrecision { try computeLoss(input.batch).loss } }
     }
 
-    /// One optimizer step with what was accumulated.
-    func finishStep() throws {
-        let counted = pending
+    /// One optimizer step with what was accumulated; false if all of it was left out.
+    func finishStep() throws -> Bool {
+        let counted = pending, seen = inputs
         pending = PendingStep()
+        inputs = []
         if counted.count == 0 {
             dropGradients()
-            return
+            return false
         }
         accumulator.finish()
         let rate = optimizer.learningRate
@@ -56,7 +56,8 @@ extension Trainer {
             } ?? gradNorm(optimizer.parameters)
         if !norm.isFinite && !scaler.isEnabled {
             dropGradients()
-            return try leaveOut("the gradients' norm is \(norm)", nil)
+            try leaveOut("the norm of the gradients is \(norm)", seen.lazy.compactMap(origin).first)
+            return false
         }
         let isTaken = scaler.step(optimizer)
         scaler.update()
@@ -74,6 +75,7 @@ extension Trainer {
                 StepReport(
                     step: state.step, epoch: state.epoch, loss: counted.lossSum / Double(counted.count), learningRate: rate,
                     gradientNorm: norm, count: counted.count, seconds: lap(), isSkipped: !isTaken)))
+        return true
     }
 
     /// The closure's operations in the types that the options ask for.
@@ -92,7 +94,7 @@ extension Trainer {
         let place = origin.map { "; \($0)" } ?? ""
         guard case .skip(let limit) = options.nonFinite else {
             dropGradients()
-            pending = PendingStep()
+            (pending, inputs) = (PendingStep(), [])
             throw TrainingError(description: "step \(step): \(reason)\(place)", step: step, origin: origin)
         }
         state.skippedBatches += 1
@@ -100,7 +102,7 @@ extension Trainer {
         notify(.skipped(step: step, reason: reason))
         if state.skippedInARow > limit {
             dropGradients()
-            pending = PendingStep()
+            (pending, inputs) = (PendingStep(), [])
             throw TrainingError(
                 description: "step \(step): \(reason), as in the \(state.skippedInARow - 1) batches before", step: step,
                 origin: origin)

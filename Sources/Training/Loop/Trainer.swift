@@ -51,6 +51,10 @@ public final class Trainer<Batch: Sendable> {
     var state = TrainerState()
     /// What was counted for the step under way.
     var pending = PendingStep()
+    /// A batch and what else its loss came from.
+    typealias StepInput = (batch: Batch, random: RandomGenerator.State, buffers: [Tensor])
+    /// The batches of the step under way, for finding where a NaN came from.
+    var inputs: [StepInput] = []
     private var stepBegan = ContinuousClock.now
 
     /// - Parameters:
@@ -98,7 +102,10 @@ public final class Trainer<Batch: Sendable> {
                 state.loader = loader.state
                 try accumulate(batch)
                 if pending.batches == options.accumulation {
-                    try finishStep()
+                    guard try finishStep() else {
+                        end = endReached(interruption)
+                        continue
+                    }
                     if let every = options.validateEvery, state.step % every == 0 {
                         try await validate(validation, isolation: isolation)
                     }
@@ -107,7 +114,7 @@ public final class Trainer<Batch: Sendable> {
                 }
             }
             if end != nil { break }
-            if pending.batches > 0 { try finishStep() }
+            if pending.batches > 0 { _ = try finishStep() }
             notify(.epoch(epoch: state.epoch, step: state.step, loss: state.epochLoss / Double(max(state.epochCount, 1))))
             state.beginEpoch()
             if options.validateEvery == nil { try await validate(validation, isolation: isolation) }
@@ -143,7 +150,7 @@ public final class Trainer<Batch: Sendable> {
 
     private func measure(_ batch: Batch) throws -> CountedMetrics {
         try withoutGrad {
-            if let computeMetrics { return try computeMetrics(batch) }
+            if let computeMetrics { return try withPrecision { try computeMetrics(batch) } }
             let (loss, count) = try withPrecision { try computeLoss(batch) }
             return (["loss": loss.item(Double.self)], count)
         }

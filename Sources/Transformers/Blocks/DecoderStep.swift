@@ -7,7 +7,7 @@ extension TransformerBlock {
     func step(_ x: Tensor, cache: inout KVCache.Layer) -> Tensor? {
         guard let kernel = feedForward.activation.decoderKernel, attention.scale == nil, x.rank == 3, x.shape[1] == 1,
             x.count > 0,
-            norm == .pre, !isGradEnabled, !isAutocastEnabled, !x.isBatched,
+            norm == .pre, AttentionRecorder.current == nil, !isGradEnabled, !isAutocastEnabled, !x.isBatched,
             !attention.dropout.isActive, !feedForward.dropout.isActive, x.raw.isContiguous
         else { return nil }
         let type = x.dtype, width = x.shape[2]

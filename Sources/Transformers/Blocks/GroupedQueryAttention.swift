@@ -172,10 +172,12 @@ public final class GroupedQueryAttention: Module {
 
     private func attend(_ queries: Tensor, _ seen: KeysValues, _ mask: Tensor?) -> Tensor {
         // A single query, the last, sees all that a causal mask would leave it.
-        scaledDotProductAttention(
-            queries, seen.keys, seen.values, mask: mask, causal: options.isCausal && queries.shape[2] > 1, window: options.window,
-            softCap: options.softCap, alibiSlopes: slopes, scale: options.scale, dropout: isTraining ? options.dropout : 0,
-            generator: generator)
+        AttentionRecorder.observing(seen.values) {
+            scaledDotProductAttention(
+                queries, seen.keys, $0, mask: mask, causal: options.isCausal && queries.shape[2] > 1, window: options.window,
+                softCap: options.softCap, alibiSlopes: slopes, scale: options.scale, dropout: isTraining ? options.dropout : 0,
+                generator: generator)
+        }
     }
 
     private func joined(_ mixed: Tensor) -> Tensor {

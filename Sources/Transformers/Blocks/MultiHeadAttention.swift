@@ -77,9 +77,11 @@ public final class MultiHeadAttention: Module, Layer {
     }
 
     private func attend(_ queries: Tensor, _ keys: Tensor, _ values: Tensor, mask: Tensor?, causal: Bool) -> Tensor {
-        scaledDotProductAttention(
-            queries, keys, values, mask: mask, causal: causal, scale: scale, dropout: isTraining ? attentionDropout : 0,
-            generator: generator)
+        AttentionRecorder.observing(values) {
+            scaledDotProductAttention(
+                queries, keys, $0, mask: mask, causal: causal, scale: scale, dropout: isTraining ? attentionDropout : 0,
+                generator: generator)
+        }
     }
 
     /// `[batch, length, model]` to three times `[batch, heads, length, dim]`, views of one product.

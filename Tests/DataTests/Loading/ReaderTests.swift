@@ -170,6 +170,11 @@ import Testing
         #expect(throws: TextFileError(path: file, line: 2, reason: "longer than 8 bytes")) {
             try TextLines(file, maxLineBytes: 8)
         }
+        // A file of a terabyte without a line end, which takes no place on the disk.
+        #expect(truncate(file, 1 << 40) == 0)
+        #expect(throws: TextFileError.self) { try TextLines(file) }
+        #expect(throws: CSVError.self) { try CSVTable(file) }
+        #expect(throws: IDXError.self) { try readIDX(file) }
         let latin = try write([0x61, 0x0A, 0xFC, 0x0A], "latin.txt")
         #expect(throws: TextFileError(path: latin, line: 2, reason: "no UTF-8")) { try TextLines(latin).sample(at: 1) }
         await #expect(throws: TextFileError.self) { for try await _ in TextLineStream([latin]).stream(epoch: 0) {} }

@@ -85,6 +85,28 @@ import Testing
         #expect(fixed.count == 12 && fixed.allSatisfy { $0.count == 16 })
     }
 
+    @Test func packing() throws {
+        let batch = try packed([[1, 2, 3], [], [4], [5, 6], [7, 8, 9, 10]], length: 5, padding: -1)
+        #expect(batch.rows == [[4, 2], [0, 3]])
+        #expect(batch.tokens.matrix(Int.self) == [[7, 8, 9, 10, 4], [1, 2, 3, 5, 6]])
+        #expect(batch.segments.matrix(Int.self) == [[1, 1, 1, 1, 2], [1, 1, 1, 2, 2]])
+        #expect(batch.positions.matrix(Int.self) == [[0, 1, 2, 3, 0], [0, 1, 2, 0, 1]])
+        let mask = try packed([[1, 2], [3]], length: 4).attentionMask()[0].to(.int32).matrix(Int32.self)
+        #expect(mask == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+        #expect(throws: CollateError.self) { try packed([[1, 2, 3]], length: 2) }
+        #expect(throws: CollateError.self) { try packed([[]], length: 2) }
+        // Attention over a packed row is that over its sequences one by one.
+        let q = Tensor(normal: [1, 5, 8], generator: RandomGenerator(seed: 1))
+        let together = scaledDotProductAttention(q, q, q, mask: try packed([[1, 2, 3], [4, 5]], length: 5).attentionMask())
+        for range in [0..<3, 3..<5] {
+            let part = q.narrowed(axis: 1, start: range.lowerBound, length: range.count)
+            let alone = scaledDotProductAttention(part, part, part, causal: true)
+            #expect(
+                together.narrowed(axis: 1, start: range.lowerBound, length: range.count).isClose(
+                    to: alone, rtol: 1e-5, atol: 1e-6))
+        }
+    }
+
     @Test func splits() async throws {
         let (train, test) = ArrayDataset(Array(0..<100)).split(holdingOut: 0.2, seed: 1)
         #expect(train.count == 80 && test.count == 20)

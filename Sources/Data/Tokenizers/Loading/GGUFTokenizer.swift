@@ -93,7 +93,9 @@ enum GGUFTokenizer {
                     (String(decoding: utf8[..<blank], as: UTF8.self), String(decoding: utf8[(blank + 1)...], as: UTF8.self)))
             }
             let model = try BytePairModel(
-                vocabulary: vocabulary(), merges: pairs, byteFallback: !split.isByteLevel, ignoresMerges: split.ignoresMerges)
+                vocabulary: tokens.enumerated().map { ($1, $0) }, merges: pairs, byteFallback: !split.isByteLevel,
+                ignoresMerges: split.ignoresMerges,
+                allowsCopies: true)
             let special = try special()
             let patterns = try split.patterns.map { PreTokenizer.split(try Pattern($0), .isolated, invert: false) }
             let mark = Array("\u{2581}".utf8)
@@ -104,12 +106,6 @@ enum GGUFTokenizer {
                 decoder: split.isByteLevel
                     ? .byteLevel : .sequence([.replace(try Pattern(literal: "\u{2581}"), with: [0x20]), .byteFallback, .fuse]),
                 addedTokens: added(), specialTokens: special)
-        }
-
-        /// Tokens that come twice keep the first id: some files fill up with copies.
-        func vocabulary() -> [(token: String, id: Int)] {
-            var seen = Set<[UInt8]>()
-            return tokens.enumerated().compactMap { id, token in seen.insert(Array(token.utf8)).inserted ? (token, id) : nil }
         }
 
         func sentencePiece(usesMerges: Bool) throws -> PretrainedTokenizer {

@@ -74,11 +74,11 @@ enum SentencePieceFile {
         var steps: [Normalizer] = []
         if !options.characterMap.isEmpty { steps.append(.characterMap(try CharacterMap(options.characterMap), longest: true)) }
         if options.collapsesSpaces { steps.append(.collapseSpaces) }
+        if options.addsPrefix { steps.append(.prepend([0x20])) }
         let lookup = PretrainedTokenizer.Lookup(added: added, table: model.table)
         return try PretrainedTokenizer(
             normalizer: .sequence(steps),
-            preTokenizer: .metaspace(
-                replacement: Array("\u{2581}".utf8), prepend: options.addsPrefix ? .first : .never, splits: false),
+            preTokenizer: .metaspace(replacement: Array("\u{2581}".utf8), prepend: .never, splits: false),
             model: model,
             postProcessor: PostProcessor(
                 single: [.special(ids: options.before, type: 0), .first(type: 0), .special(ids: options.after, type: 0)],

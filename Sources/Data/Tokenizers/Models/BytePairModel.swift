@@ -21,9 +21,10 @@ struct BytePairModel: Sendable {
     /// Throws if a merge names a token that the vocabulary lacks.
     init(
         vocabulary: [(token: String, id: Int)], merges: [(String, String)], unknown: String? = nil, fusesUnknown: Bool = false,
-        byteFallback: Bool = false, ignoresMerges: Bool = false, continuingPrefix: String = "", wordSuffix: String = ""
+        byteFallback: Bool = false, ignoresMerges: Bool = false, continuingPrefix: String = "", wordSuffix: String = "",
+        allowsCopies: Bool = false
     ) throws {
-        table = try TokenTable(vocabulary)
+        table = try TokenTable(vocabulary, allowsCopies: allowsCopies)
         self.continuingPrefix = Array(continuingPrefix.utf8)
         self.wordSuffix = Array(wordSuffix.utf8)
         self.fusesUnknown = fusesUnknown

@@ -8,7 +8,7 @@ struct ScoredMergeModel: Sendable {
     let unknown: Int?
 
     init(pieces: [(token: String, score: Float)], unknown: Int?, isPiece: (Int) -> Bool = { _ in true }) throws {
-        table = try TokenTable(pieces.enumerated().map { ($1.token, $0) })
+        table = try TokenTable(pieces.enumerated().map { ($1.token, $0) }, allowsCopies: true)
         scores = pieces.map(\.score)
         if scores.contains(where: \.isNaN) { throw TokenizerError("a piece has a score that is no number") }
         if let unknown, !pieces.indices.contains(unknown) {
@@ -37,7 +37,7 @@ struct ScoredMergeModel: Sendable {
         }
     }
 
-    /// Adds the pieces of a text. Throws if a byte has no token and there is no unknown token.
+    /// Adds the pieces of a text. Throws if a character has neither a piece nor bytes, and there is no unknown token.
     func encode(_ text: UnsafeRawBufferPointer, into ids: inout [Int]) throws {
         if text.isEmpty { return }
         if text.count >= Int(Int32.max) { throw TokenizerError("\(text.count) bytes are too long for one text") }
@@ -74,6 +74,7 @@ struct ScoredMergeModel: Sendable {
             add(symbols[left].previous, top.left)
             add(top.left, symbols[left].next)
         }
+        let first = ids.count
         var i: Int32 = 0
         while i >= 0 {
             let symbol = symbols[Int(i)]
@@ -82,14 +83,13 @@ struct ScoredMergeModel: Sendable {
             if id >= 0 {
                 ids.append(Int(id))
             } else {
-                for byte in bytes {
-                    if byteTokens[Int(byte)] >= 0 {
-                        ids.append(Int(byteTokens[Int(byte)]))
-                    } else if let unknown {
-                        ids.append(unknown)
-                    } else {
-                        throw TokenizerError("the byte \(byte) has no token")
-                    }
+                if bytes.allSatisfy({ byteTokens[Int($0)] >= 0 }) {
+                    for byte in bytes { ids.append(Int(byteTokens[Int(byte)])) }
+                } else if let unknown {
+                    // What is unknown side by side is one.
+                    if ids.last != unknown || ids.count == first { ids.append(unknown) }
+                } else {
+                    throw TokenizerError("\(String(decoding: bytes, as: UTF8.self).debugDescription) is not in the vocabulary")
                 }
             }
             i = symbol.next

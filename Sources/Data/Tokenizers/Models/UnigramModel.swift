@@ -14,7 +14,7 @@ struct UnigramModel: Sendable {
     init(
         pieces: [(token: String, score: Double)], unknown: Int?, byteFallback: Bool, isPiece: (Int) -> Bool = { _ in true }
     ) throws {
-        table = try TokenTable(pieces.enumerated().map { ($1.token, $0) })
+        table = try TokenTable(pieces.enumerated().map { ($1.token, $0) }, allowsCopies: true)
         scores = pieces.map(\.score)
         if scores.contains(where: { !$0.isFinite }) { throw TokenizerError("a piece has a score that is no number") }
         if let unknown, !pieces.indices.contains(unknown) {

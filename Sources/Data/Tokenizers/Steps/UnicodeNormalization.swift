@@ -8,7 +8,8 @@ enum UnicodeForm: Sendable {
         switch self {
         case .nfc: text.precomposedStringWithCanonicalMapping
         case .nfd: text.decomposedStringWithCanonicalMapping
-        case .nfkc: text.precomposedStringWithCompatibilityMapping
+        // Foundation leaves what the compatibility mapping made uncomposed (Hangul jamo).
+        case .nfkc: text.decomposedStringWithCompatibilityMapping.precomposedStringWithCanonicalMapping
         case .nfkd: text.decomposedStringWithCompatibilityMapping
         }
     }

@@ -1,0 +1,111 @@
+import Foundation
+import Tapestry
+import Testing
+
+@testable import AttentionMap
+@testable import Generate
+@testable import MaskedLM
+@testable import SentenceEmbedding
+@testable import Translate
+@testable import VisionTransformer
+
+/// Small versions of the examples, by their command lines.
+@Suite struct ExampleTests {
+    private let folder: String
+
+    init() throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("tapestry-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    }
+    private func leave() { try? FileManager.default.removeItem(atPath: folder) }
+
+    @Test func translate() throws {
+        defer { leave() }
+        let small = try Translate.parse([
+            "--steps", "150", "--batch", "32", "--width", "64", "--layers", "1", "--out", folder, "the 3rd of March 1987",
+        ])
+        // Far from finished, far from chance: a date has ten characters.
+        #expect(try small.trained() >= 0.02)
+        // What was saved is read back by the loader of published models.
+        #expect(try Models.load(folder) is T5)
+    }
+
+    @Test func maskedLM() throws {
+        defer { leave() }
+        let small = try MaskedLM.parse([
+            "--steps", "60", "--batch", "8", "--context", "48", "--width", "64", "--layers", "1", "--fill", "n_t to be", "--out", folder,
+        ])
+        #expect(try small.trained() > 0.15, "more than always guessing the space")
+        #expect(try Models.load(folder) is BERTMaskedLM)
+    }
+
+    @Test func visionTransformer() async throws {
+        defer { leave() }
+        let curve = "\(folder)/curve.svg"
+        let small = try VisionTransformer.parse([
+            "--epochs", "2", "--limit", "600", "--width", "32", "--layers", "1", "--patch", "14", "--curve", curve, "--out", "\(folder)/model",
+        ])
+        #expect(try await small.trained() > 0.35)
+        #expect(try readText(curve).hasPrefix("<svg") && Models.load("\(folder)/model") is ViT)
+        #expect(throws: (any Error).self) { try VisionTransformer.parse(["--width", "33"]) }
+    }
+
+    /// A folder with a model of random weights and a WordPiece vocabulary, as published ones come.
+    private func makeBERT() throws {
+        let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "king", "is", "dead", "love", "my", "lord"]
+        let letters = "abcdefghijklmnopqrstuvwxyz.,!?'".map(String.init), pieces = letters.map { "##" + $0 }
+        try (words + letters + pieces).joined(separator: "\n").write(toFile: "\(folder)/vocab.txt", atomically: true, encoding: .utf8)
+        let sizes = BERTConfiguration(vocabulary: words.count + letters.count + pieces.count, context: 64, width: 32, layers: 2, heads: 4)
+        try BERT(sizes).save(folder: folder)
+    }
+
+    @Test func sentenceEmbedding() throws {
+        defer { leave() }
+        try makeBERT()
+        let text = "\(folder)/text.txt"
+        try "ROMEO.\n\nThe king is dead. A love is my lord!\nWhat is\nthe king?  So.\n".write(toFile: text, atomically: true, encoding: .utf8)
+        #expect(Sentences.split(try readText(text)) == ["The king is dead.", "A love is my lord!", "What is the king?"])
+        try SentenceEmbedding.parse(["the king is dead", "--model", folder, "--text", text, "--top", "2"]).run()
+        // Batches of mixed lengths give what each text gives alone; a text nearest to itself comes first.
+        let embedder = try TextEmbedder(folder: folder)
+        let texts = ["the king is dead.", "a", "my lord, the king is dead and love is dead", "love"]
+        let together = try embedder.embed(texts, batchSize: 3)
+        for (row, text) in texts.enumerated() {
+            #expect(together[row].isClose(to: try embedder.embed([text])[0], rtol: 1e-4, atol: 1e-5))
+        }
+        #expect(matmul(together, together.transposed()).argmax(axis: 1).scalars(Int.self) == [0, 1, 2, 3])
+        #expect(throws: (any Error).self) { try SentenceEmbedding.parse(["x", "--model", "\(folder)/none"]).run() }
+    }
+
+    @Test func attentionMap() throws {
+        defer { leave() }
+        try makeBERT()
+        try AttentionMap.parse(["the king is dead", "--model", folder, "--out", "\(folder)/map.svg"]).run()
+        let svg = try readText("\(folder)/map.svg")
+        // Four heads of six tokens.
+        #expect(svg.components(separatedBy: "<g ").count == 5 && svg.components(separatedBy: "</title>").count == 4 * 36 + 1)
+        #expect(svg.contains("[CLS] → king") && isRefused(["--layer", "2"]) && isRefused(["--head", "4"]))
+        func isRefused(_ arguments: [String]) -> Bool {
+            (try? AttentionMap.parse(["love", "--model", folder, "--out", "\(folder)/x.svg"] + arguments).run()) == nil
+        }
+    }
+
+    @Test func generate() throws {
+        defer { leave() }
+        // A byte-level vocabulary without merges.
+        let alphabet = (0..<256).map { byte -> String in
+            let isPrintable = (33...126).contains(byte) || (161...172).contains(byte) || (174...255).contains(byte)
+            let moved = (0..<byte).count { !((33...126).contains($0) || (161...172).contains($0) || (174...255).contains($0)) }
+            return String(Character(Unicode.Scalar(UInt32(isPrintable ? byte : 256 + moved))!))
+        }
+        let vocabulary = Dictionary(uniqueKeysWithValues: alphabet.enumerated().map { ($1, $0) })
+        try JSONEncoder().encode(vocabulary).write(to: URL(fileURLWithPath: "\(folder)/vocab.json"))
+        try "#version: 0.2\n".write(toFile: "\(folder)/merges.txt", atomically: true, encoding: .utf8)
+        try GPT(.init(vocabulary: 256, context: 64, width: 16, layers: 1, heads: 2)).save(folder: folder)
+        for extra in [[], ["--temperature", "0"], ["--beams", "3"], ["--draft", folder]] {
+            try Generate.parse(["Once upon", "--model", folder, "--length", "8"] + extra).run()
+        }
+        #expect(throws: (any Error).self) { try Generate.parse(["", "--model", folder]).run() }
+        #expect(throws: (any Error).self) { try Generate.parse(["a", "--model", folder, "--top-p", "3"]).run() }
+    }
+}
