@@ -28,6 +28,8 @@ enum LanguageModelRunners {
             guard item["greedy_ids"] != nil, GoldenFile.number(item["greedy_smallest_logprob_gap"] ?? 0) > 1e-4 else {
                 return nil
             }
+            // See ``greedy(_:_:_:_:count:)``; behind a prompt that ends in padding the reference goes on from position 1.
+            if model is DecoderModel, prompt.last == 0 { return nil }
             let expected = try numbers(item["greedy_ids"]).map { Int($0) }
             let found = greedy(model, prompt, last, &cache, count: expected.count)
             return found.elementsEqual(expected.prefix(found.count)) ? nil : "greedy \(found), expected \(expected)"

@@ -118,8 +118,10 @@ public final class DecoderModel: Module, CausalLanguageModel {
                 "DecoderModel",
                 "a padding mask \(paddingMask.shape) for \(first) + \(length) positions of \(ids.shape[0]) sequences")
         }
-        let counts = (paddingMask.detached() .!= 0).to(.int64).cumsum(axis: 1).narrowed(axis: 1, start: first, length: length)
-        let flat = counts.to(device: .cpu).scalars(Int.self).map { max($0 - 1, 0) }
+        // Padding is at position 0, as in Hugging Face's generation.
+        let tokens = (paddingMask.detached() .!= 0).to(.int64)
+        let places = ((tokens.cumsum(axis: 1) - 1) * tokens).narrowed(axis: 1, start: first, length: length)
+        let flat = places.to(device: .cpu).scalars(Int.self)
         let rows = stride(from: 0, to: flat.count, by: max(length, 1)).map { Array(flat[$0..<$0 + length]) }
         return (x, rotary.rotation(of: rows, dtype: x.dtype, device: x.device))
     }

@@ -63,7 +63,19 @@ struct WeightLoader {
             let shown = missing.prefix(5).joined(separator: ", ") + (missing.count > 5 ? " and \(missing.count - 5) more" : "")
             throw PretrainedError(path, "the weights lack \(shown)")
         }
-        for (parameter, pieces, form) in plan { parameter.value = try value(pieces, form, parameter.dtype) }
+        var isAllMapped = true
+        for (_, pieces, form) in plan {
+            switch form {
+            case .same where pieces.count == 1, .rows: continue
+            default: isAllMapped = false
+            }
+        }
+        for (parameter, pieces, form) in plan {
+            let tensor = try value(pieces, form, parameter.dtype)
+            // A small tensor between large ones that were copied: reading it would map its neighbours' pages again.
+            let isSmall = !isAllMapped && tensor.count * tensor.dtype.byteCount < 1 << 20
+            parameter.value = isSmall && tensor.raw.storage.owner is MappedFile ? tensor.copiedToMemory() : tensor
+        }
     }
 
     /// The name as it is in the archive, where base models lack a prefix that models with a head have.
@@ -125,6 +137,14 @@ struct WeightLoader {
 }
 
 extension Tensor {
+    /// The same numbers in memory of their own.
+    fileprivate func copiedToMemory() -> Tensor {
+        var copy = Tensor(zeros: shape, dtype: dtype)
+        withUnsafeBytes { source in copy.withUnsafeMutableBytes { $0.copyMemory(from: source) } }
+        releasePages()
+        return copy
+    }
+
     /// Lets the system take back the pages of a mapped file that this tensor lies on; they are read again if they are used.
     fileprivate func releasePages() {
         guard raw.storage.owner is MappedFile, raw.isContiguous, count > 0 else { return }

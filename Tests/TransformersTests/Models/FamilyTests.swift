@@ -82,6 +82,23 @@ import Testing
         #expect(bias[0, 1, 0, 1].item(Float.self) == past.table.weight.value[2, 1].item(Float.self))
     }
 
+    /// RoBERTa counts positions of tokens alone, from behind the padding token's number: padding on the left changes nothing.
+    @Test func positionsOfRoBERTa() {
+        var configuration = ModelFixtures.bertConfiguration
+        (configuration.family, configuration.padToken) = (.roberta, 1)
+        let model = BERT(configuration, weights: ModelFixtures.weights(10)), ids = ModelFixtures.ids([1, 6], from: 3)
+        model.eval()
+        let padded = concatenate([Tensor([1, 1, 1], shape: [1, 3]), ids], axis: 1)
+        let mask = Tensor([0, 0, 0, 1, 1, 1, 1, 1, 1], shape: [1, 9])
+        withoutGrad {
+            let a = model(ids), b = model(padded, paddingMask: mask)
+            #expect(b[0..., 3...].isClose(to: a, rtol: 1e-4, atol: 1e-5))
+        }
+        #expect(
+            !BERT(ModelFixtures.bertConfiguration, weights: ModelFixtures.weights(10))(padded, paddingMask: mask)[0..., 3...]
+                .isClose(to: model(ids), rtol: 1e-2, atol: 1e-2))
+    }
+
     /// Labels move by one behind the start token; what does not count becomes padding.
     @Test func shiftedLabels() {
         let model = ModelFixtures.t5 { ($0.startToken, $0.padToken) = (3, 2) }

@@ -24,7 +24,8 @@ import Testing
             #expect(query.isClose(to: own) == (name != "llama"))
             // The second row of a head of Llama's is the partner of the first, half a head further.
             if name == "llama" { #expect(query[1].isClose(to: own[4])) }
-            #expect(again.tokenEmbedding.weight.value.raw.storage.owner is MappedFile)
+            // Small tensors are copied where others have to be.
+            #expect(again.tokenEmbedding.weight.value.raw.storage.owner is MappedFile == (name != "llama"))
         }
     }
 

@@ -8,13 +8,23 @@ import Testing
     @Test func goldens() throws {
         let report = try ConformanceSuite.run(Goldens.manifests("hf")) { $0["kind"] as? String == "hf_forward" }
         for failure in report.failures { Issue.record("\(failure.name): \(failure.problem)") }
-        #expect(report.passed >= 14 && report.unsupported == 0)
+        #expect(report.passed >= 16 && report.unsupported == 0)
+    }
+
+    /// Models with trained weights, where `TAPESTRY_GOLDENS` has them; they are too large to be bundled.
+    @Test(.enabled(if: !Goldens.manifests("models").isEmpty)) func trainedModels() throws {
+        let report = try ConformanceSuite.run(Goldens.manifests("models"))
+        for failure in report.failures { Issue.record("\(failure.name): \(failure.problem)") }
+        #expect(report.passed > 0)
     }
 
     private static func models() -> [any PretrainedModel] {
         let f = ModelFixtures.self
         var tokens = f.bertConfiguration, plain = f.vitConfiguration
         tokens.architecture = "BertForTokenClassification"
+        var roberta = f.bertConfiguration, distilled = f.bertConfiguration
+        (roberta.family, roberta.tokenTypes, roberta.padToken) = (.roberta, 1, 1)
+        (distilled.family, distilled.hasPooler, distilled.padToken) = (.distilbert, false, 2)
         (plain.labels, plain.hasPooler, plain.hasInputBias) = (nil, true, false)
         let w = f.weights(9)
         return f.decoders.map { f.decoder($0.name) } + [
@@ -22,7 +32,8 @@ import Testing
             BERT(f.bertConfiguration, weights: w), BERTMaskedLM(f.bertConfiguration, weights: w),
             BERTClassifier(f.bertConfiguration, weights: w), BERTClassifier(tokens, weights: w),
             ViT(f.vitConfiguration, weights: w),
-            ViT(plain, weights: w), f.t5(),
+            BERTMaskedLM(roberta, weights: w), BERTClassifier(roberta, weights: w), BERT(distilled, weights: w),
+            BERTMaskedLM(distilled, weights: w), BERTClassifier(distilled, weights: w), ViT(plain, weights: w), f.t5(),
             f.t5 { ($0.isGated, $0.activation, $0.tiesHead, $0.scalesOutput) = (true, .geluTanh, false, false) },
         ]
     }
