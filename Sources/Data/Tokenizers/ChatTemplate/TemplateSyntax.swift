@@ -49,11 +49,15 @@ struct TemplateLexer {
     }
 
     static func parts(_ source: String) throws -> [Part] {
-        let bytes = Array(source.utf8)
+        var bytes = Array(source.utf8)
+        // Jinja drops a line feed at the very end.
+        if bytes.last == 10 { bytes.removeLast() }
         var parts: [Part] = []
         var text: [UInt8] = []
         var i = 0
         var stripsNext = false
+        // Whether the text began with its line.
+        var startsLine = true
         func at(_ i: Int, _ word: String) -> Bool { bytes.count - i >= 2 && bytes[i...].starts(with: word.utf8) }
         while i < bytes.count {
             guard at(i, "{{") || at(i, "{%") || at(i, "{#") else {
@@ -76,8 +80,7 @@ struct TemplateLexer {
             } else if kind != UInt8(ascii: "{") {
                 // Blanks before a block that begins its line.
                 let line = text.lastIndex(of: 10).map { $0 + 1 } ?? 0
-                let startsLine = line > 0 || parts.isEmpty || text.isEmpty && endsLine(parts)
-                if startsLine, text[line...].allSatisfy({ $0 == 0x20 || $0 == 9 }) { text.removeSubrange(line...) }
+                if line > 0 || startsLine, text[line...].allSatisfy({ $0 == 0x20 || $0 == 9 }) { text.removeSubrange(line...) }
             }
             if !text.isEmpty { parts.append(.text(String(decoding: text, as: UTF8.self))) }
             text = []
@@ -85,15 +88,14 @@ struct TemplateLexer {
             i = end
             stripsNext = strips
             // A line feed right after a block belongs to it.
-            if kind != UInt8(ascii: "{"), !strips, i < bytes.count, bytes[i] == 10 { i += 1 }
+            startsLine = kind != UInt8(ascii: "{") && !strips && i < bytes.count && bytes[i] == 10
+            if startsLine { i += 1 }
             if kind == UInt8(ascii: "{") { parts.append(.output(content)) }
             if kind == UInt8(ascii: "%") { parts.append(.block(content)) }
         }
         if !text.isEmpty { parts.append(.text(String(decoding: text, as: UTF8.self))) }
         return parts
     }
-
-    private static func endsLine(_ parts: [Part]) -> Bool { if case .block? = parts.last { true } else { false } }
 
     /// The tokens up to the closing braces, where they end, and whether white space after them goes.
     private static func inside(_ bytes: [UInt8], _ start: Int, _ kind: UInt8) throws -> ([TemplateToken], Int, Bool) {
