@@ -1,6 +1,6 @@
 # The commands a user needs. `make example` and `make test` set up what is missing by themselves.
 SWIFT ?= swift
-SOURCES = Sources Conformance GPUCheck Tests Examples Benchmarks Package.swift
+SOURCES = Sources Conformance GPUCheck Tests Examples Benchmarks Fuzz Package.swift
 
 .PHONY: setup example test test-asan fuzz lint bench format docs check-cuda gpu-check clean
 
