@@ -1,8 +1,8 @@
 # The commands a user needs. `make example` and `make test` set up what is missing by themselves.
 SWIFT ?= swift
-SOURCES = Sources Conformance GPUCheck Tests Examples Benchmarks Package.swift
+SOURCES = Sources Conformance GPUCheck Tests Examples Benchmarks Fuzz Package.swift
 
-.PHONY: setup example test test-asan lint bench format docs check-cuda gpu-check clean
+.PHONY: setup example test test-asan fuzz lint bench format docs check-cuda gpu-check clean
 
 setup:
 	@Scripts/setup.sh
@@ -47,4 +47,9 @@ gpu-check: setup
 	Scripts/gpu-check
 
 clean:
-	rm -rf .build .build-asan .build-static .build-client DocC
+	rm -rf .build .build-asan .build-fuzz .build-static .build-client DocC
+
+# One libFuzzer run per parser of files, FUZZ_SECONDS each; what it finds stays in .build-fuzz.
+FUZZ_SECONDS ?= 60
+fuzz: setup
+	Scripts/fuzz $(FUZZ_SECONDS)

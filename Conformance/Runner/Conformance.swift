@@ -38,7 +38,11 @@ struct Conformance: ParsableCommand {
             try Worker.run(manifests, only, from: workFrom)
             return
         }
-        let report = try Supervisor(directory: directory, only: only, verbose: verbose).run(manifests)
+        var report = try Supervisor(directory: directory, only: only, verbose: verbose).run(manifests)
+        for (name, outcome) in try TokenizerCases.run(in: root) where only.map(name.contains) ?? true {
+            report.add(outcome, name: name, group: "tokenizers")
+            if case .failed(let problem) = outcome { print("FAILED  \(name): \(problem)") }
+        }
         print(report.table)
         print(report.summary)
         if report.failed > 0 { throw ExitCode(1) }

@@ -17,6 +17,7 @@ public enum ConformanceSuite {
         "error": OperatorRunner.refuse,
         "onnx_node": OnnxRunner.node, "onnx_graph": OnnxRunner.graph,
         "convert": ConversionRunner.run,
+        "read": FormatRunner.read, "accept_or_reject": FormatRunner.acceptOrReject, "read_quantized": FormatRunner.readQuantized,
         "logits_processor": LogitsProcessorRunner.run,
         "hidden_states": LanguageModelRunners.hiddenStates, "vad": RecurrentModelRunners.speech,
         "minilm": LanguageModelRunners.sentence, "lm_gpt2_bpe": LanguageModelRunners.causal,
@@ -28,7 +29,7 @@ public enum ConformanceSuite {
 
     /// The folders of a golden directory that hold cases of these kinds.
     public static let suites = [
-        "opinfo", "modules", "optim", "sched", "losses", "onnx_nodes", "dtypes", "sampling", "attention", "hf",
+        "opinfo", "modules", "optim", "sched", "losses", "onnx_nodes", "dtypes", "formats", "sampling", "attention", "hf",
         "models",
     ]
 

@@ -10,6 +10,7 @@ public final class MappedFile: @unchecked Sendable {
     public let path: String
     /// The whole content, valid as long as this object lives.
     public let bytes: UnsafeRawBufferPointer
+    private let isMapped: Bool
 
     /// Maps the file. Throws ``FileError`` if it cannot be read, is empty or is no regular file.
     public init(_ path: String) throws {
@@ -26,7 +27,20 @@ public final class MappedFile: @unchecked Sendable {
             throw FileError(path, doing: "map")
         }
         bytes = UnsafeRawBufferPointer(start: base, count: Int(info.st_size))
+        isMapped = true
     }
 
-    deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count) }
+    /// A copy of bytes in memory in their exact size, in place of a file: what the fuzzers read, so that no byte beyond goes unnoticed.
+    init(copying source: UnsafeRawBufferPointer) throws {
+        path = "memory"
+        if source.isEmpty { throw FileError(path, "the file is empty") }
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: source.count, alignment: 16)
+        copy.copyMemory(from: source)
+        bytes = UnsafeRawBufferPointer(copy)
+        isMapped = false
+    }
+
+    deinit {
+        if isMapped { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count) } else { bytes.deallocate() }
+    }
 }

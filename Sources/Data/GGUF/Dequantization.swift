@@ -209,7 +209,7 @@ extension GGMLType {
     private static func tq1_0(_ b: QuantizedBlock, _ y: UnsafeMutablePointer<Float>) {
         let d = b.half(52)
         let powers: [UInt8] = [1, 3, 9, 27, 81]
-        func value(_ byte: UInt8, _ n: Int) -> Float { d * Float(Int(UInt16(byte &* powers[n]) * 3 >> 8) - 1) }
+        func value(_ byte: UInt8, _ n: Int) -> Float { d * Float(Int((UInt16(byte &* powers[n]) * 3) >> 8) - 1) }
         for i in 0..<160 { y[i] = value(b[i % 32], i / 32) }
         for i in 0..<80 { y[160 + i] = value(b[32 + i % 16], i / 16) }
         for i in 0..<16 { y[240 + i] = value(b[48 + i % 4], i / 4) }

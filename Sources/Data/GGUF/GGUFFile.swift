@@ -11,10 +11,12 @@ public struct GGUFFile: TensorArchive {
     private let index: [String: GGUFHeader.Entry]
 
     /// Opens and checks a file. Throws ``FileError`` or ``GGUFError``.
-    public init(_ path: String) throws {
-        file = try MappedFile(path)
+    public init(_ path: String) throws { try self.init(MappedFile(path)) }
+
+    init(_ file: MappedFile) throws {
+        self.file = file
         do { header = try GGUFHeader(file.bytes) } catch var error as GGUFError {
-            error.path = path
+            error.path = file.path
             throw error
         }
         index = Dictionary(uniqueKeysWithValues: header.entries.map { ($0.name, $0) })

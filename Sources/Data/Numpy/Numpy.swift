@@ -39,9 +39,12 @@ public struct NumpyArchive: TensorArchive {
     /// Opens a file. A compressed array of more than `limit` bytes is refused when it is read: a few kilobytes can say that they are
     /// gigabytes of zeros. Throws ``FileError``, or ``NumpyError`` if it is no zip file, or one with encrypted, repeated or outside
     /// entries.
-    public init(_ path: String, limit: Int = 1 << 32) throws {
+    public init(_ path: String, limit: Int = 1 << 32) throws { try self.init(MappedFile(path), limit: limit) }
+
+    init(_ file: MappedFile, limit: Int) throws {
         self.limit = limit
-        file = try MappedFile(path)
+        self.file = file
+        let path = file.path
         do { zip = try ZipArchive(file) } catch let error as ZipArchive.Failure { throw NumpyError(error.reason, path: path) }
         var names: [String] = []
         var entries: [String: ZipArchive.Entry] = [:]

@@ -32,10 +32,12 @@ public struct SafetensorsFile: TensorArchive {
     private let index: [String: SafetensorsHeader.Entry]
 
     /// Opens and checks a file. Throws ``FileError`` or ``SafetensorsError``.
-    public init(_ path: String) throws {
-        file = try MappedFile(path)
+    public init(_ path: String) throws { try self.init(MappedFile(path)) }
+
+    init(_ file: MappedFile) throws {
+        self.file = file
         do { header = try SafetensorsHeader(file.bytes) } catch var error as SafetensorsError {
-            error.path = path
+            error.path = file.path
             throw error
         }
         index = Dictionary(uniqueKeysWithValues: header.entries.map { ($0.name, $0) })

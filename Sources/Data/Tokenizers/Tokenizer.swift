@@ -55,13 +55,14 @@ public struct SpecialTokens: Sendable, Equatable {
 /// The text of tokens that come one at a time, as in generation: a character is given out as soon as its last byte is there, never
 /// in halves.
 ///
-/// The text of all calls together is `decode` of all tokens. A call decodes only the tokens since the last but one piece of text.
+/// The text of all calls together is `decode` of all tokens. A call decodes only the tokens since the last piece of text.
 public struct StreamingDecoder: Sendable {
     private let tokenizer: any Tokenizer
     private let skipSpecialTokens: Bool
-    /// Tokens whose text is needed to see where the new one starts, and those that are not given out yet.
+    /// Tokens whose text is needed to see where the new one starts.
     private var window: [Int] = []
-    private var given = 0
+    /// Bytes of the window's text that were given out, and tokens since then.
+    private var given = 0, waiting = 0
 
     /// A decoder at the start of a text.
     public init(_ tokenizer: any Tokenizer, skipSpecialTokens: Bool = true) {
@@ -72,24 +73,36 @@ public struct StreamingDecoder: Sendable {
     /// The text that the token completes; empty as long as a character is not whole.
     public mutating func append(_ token: Int) throws -> String {
         window.append(token)
-        let before = Array(try text(window.prefix(given)).utf8), after = Array(try text(window[...]).utf8)
-        // The last of several bytes of a character is still to come: at most three tokens hold the others.
-        let isOpen = after.suffix(3).elementsEqual([0xEF, 0xBF, 0xBD]) && window.count - given < 4
-        if isOpen || after.count <= before.count { return "" }
-        window.removeFirst(given)
-        given = window.count
-        return String(decoding: after[before.count...], as: UTF8.self)
+        let text = Array(try tokenizer.decode(window, skipSpecialTokens: skipSpecialTokens).utf8)
+        // The last bytes of a character are still to come: at most three, in as many tokens.
+        var stable = text.count
+        if waiting < 4 {
+            for _ in 0..<3 where stable >= 3 && text[(stable - 3)..<stable].elementsEqual([0xEF, 0xBF, 0xBD]) { stable -= 3 }
+        }
+        let isOpen = stable < text.count
+        guard stable > given else {
+            waiting = isOpen ? waiting + 1 : 0
+            return ""
+        }
+        let new = String(decoding: text[given..<stable], as: UTF8.self)
+        given = stable
+        waiting = isOpen ? 1 : 0
+        if !isOpen { try shorten(token) }
+        return new
+    }
+
+    /// The next token needs the last alone, unless that begins in the middle of a character.
+    private mutating func shorten(_ token: Int) throws {
+        let alone = try tokenizer.decode([token], skipSpecialTokens: skipSpecialTokens)
+        if alone.isEmpty || alone.unicodeScalars.first == "\u{FFFD}" { return }
+        window = [token]
+        given = alone.utf8.count
     }
 
     /// What is left at the end: U+FFFD for bytes of an unfinished character, otherwise nothing.
     public mutating func finish() throws -> String {
-        let before = Array(try text(window.prefix(given)).utf8), after = Array(try text(window[...]).utf8)
-        window = []
-        given = 0
-        return after.count > before.count ? String(decoding: after[before.count...], as: UTF8.self) : ""
-    }
-
-    private func text(_ tokens: ArraySlice<Int>) throws -> String {
-        tokens.isEmpty ? "" : try tokenizer.decode(Array(tokens), skipSpecialTokens: skipSpecialTokens)
+        let text = window.isEmpty ? [] : Array(try tokenizer.decode(window, skipSpecialTokens: skipSpecialTokens).utf8)
+        defer { (window, given, waiting) = ([], 0, 0) }
+        return text.count > given ? String(decoding: text[given...], as: UTF8.self) : ""
     }
 }

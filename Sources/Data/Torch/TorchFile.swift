@@ -31,8 +31,11 @@ public struct TorchFile: TensorArchive {
     private let prefix: String
 
     /// Opens a file and reads its pickle. Throws ``FileError`` or ``TorchError``.
-    public init(_ path: String) throws {
-        file = try MappedFile(path)
+    public init(_ path: String) throws { try self.init(MappedFile(path)) }
+
+    init(_ file: MappedFile) throws {
+        self.file = file
+        let path = file.path
         if file.bytes[0] == 0x80 || file.bytes.count > 262 && file.bytes[257..<262].elementsEqual("ustar".utf8) {
             throw TorchError("it has the form of PyTorch before 1.6; load and save it once with a newer one", path: path)
         }

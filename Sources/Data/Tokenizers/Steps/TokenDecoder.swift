@@ -101,6 +101,9 @@ indirect enum TokenDecoder: Sendable {
 
     /// English text: no blanks before punctuation and contractions.
     private static func cleanedUp(_ text: [UInt8]) -> [UInt8] {
+        // Every one begins with a blank and one of these.
+        let follow = Array(".?!,'nd".utf8)
+        if !text.indices.dropLast().contains(where: { text[$0] == 0x20 && follow.contains(text[$0 + 1]) }) { return text }
         let pairs: [(String, String)] = [
             (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"),
             (" do not", " don't"),
