@@ -56,6 +56,10 @@ let package = Package(
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/AttentionMap"),
         .executableTarget(
+            name: "Chat",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/Chat"),
+        .executableTarget(
             name: "Generate",
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/Generate"),
@@ -122,7 +126,7 @@ let package = Package(
         .testTarget(
             name: "ExampleTests",
             dependencies: [
-                "Tapestry", "AttentionMap", "Generate", "MaskedLM", "SentenceEmbedding", "Translate", "VisionTransformer",
+                "Tapestry", "AttentionMap", "Chat", "Generate", "MaskedLM", "SentenceEmbedding", "Translate", "VisionTransformer",
             ],
             path: "Tests/ExampleTests"),
         .testTarget(name: "ServingTests", dependencies: ["Tapestry", "TestSupport"], path: "Tests/ServingTests"),

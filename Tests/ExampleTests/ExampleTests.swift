@@ -3,6 +3,7 @@ import Tapestry
 import Testing
 
 @testable import AttentionMap
+@testable import Chat
 @testable import Generate
 @testable import MaskedLM
 @testable import SentenceEmbedding
@@ -95,8 +96,8 @@ import Testing
         }
     }
 
-    @Test func generate() throws {
-        defer { leave() }
+    /// A folder with a model of random weights that reads bytes.
+    private func makeGPT(context: Int = 64) throws {
         // A byte-level vocabulary without merges.
         let alphabet = (0..<256).map { byte -> String in
             let isPrintable = (33...126).contains(byte) || (161...172).contains(byte) || (174...255).contains(byte)
@@ -106,11 +107,45 @@ import Testing
         let vocabulary = Dictionary(uniqueKeysWithValues: alphabet.enumerated().map { ($1, $0) })
         try JSONEncoder().encode(vocabulary).write(to: URL(fileURLWithPath: "\(folder)/vocab.json"))
         try "#version: 0.2\n".write(toFile: "\(folder)/merges.txt", atomically: true, encoding: .utf8)
-        try GPT(.init(vocabulary: 256, context: 64, width: 16, layers: 1, heads: 2)).save(folder: folder)
+        try GPT(.init(vocabulary: 256, context: context, width: 16, layers: 1, heads: 2)).save(folder: folder)
+    }
+
+    @Test func generate() throws {
+        defer { leave() }
+        try makeGPT()
         for extra in [[], ["--temperature", "0"], ["--beams", "3"], ["--draft", folder]] {
             try Generate.parse(["Once upon", "--model", folder, "--length", "8"] + extra).run()
         }
         #expect(throws: (any Error).self) { try Generate.parse(["", "--model", folder]).run() }
         #expect(throws: (any Error).self) { try Generate.parse(["a", "--model", folder, "--top-p", "3"]).run() }
+    }
+
+    /// A conversation is read once: each turn adds its own tokens, and answers are those of the whole text read afresh.
+    @Test func chat() throws {
+        defer { leave() }
+        try makeGPT(context: 200)
+        let template =
+            "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+        try JSONEncoder().encode(["chat_template": template]).write(to: URL(fileURLWithPath: "\(folder)/tokenizer_config.json"))
+        let model = try GPT.load(folder), tokenizer = try Tokenizers.load(folder)
+        var options = GenerationOptions.greedy(maximumTokens: 6)
+        // Whole characters, so that the text of an answer has the tokens of the answer.
+        let bytes = (0..<256).filter { !(97...122).contains($0) }
+        options.processors = [LogitBias(Dictionary(uniqueKeysWithValues: bytes.map { ($0, -Double.infinity) }))]
+        var conversation = Conversation(model, tokenizer, system: "s")
+        for (turn, text) in ["hello", "again"].enumerated() {
+            var shown = ""
+            try conversation.answer(text, options: options) { shown += $0 }
+            let last = conversation.messages.last!
+            #expect(last.role == "assistant" && last.content == shown && shown.count == 6)
+            let before = try tokenizer.encode(tokenizer.chatText(conversation.messages.dropLast()), addSpecialTokens: false)
+            var fresh = try TextGenerator(model, tokenizer, prompt: before, options: options)
+            #expect(try fresh.rest() == shown)
+            #expect(turn == 0 ? conversation.reused == 0 : conversation.reused >= 20)
+        }
+        #expect(throws: GenerationError.self) {
+            try conversation.answer(String(repeating: "x", count: 300), options: options) { _ in }
+        }
+        #expect(conversation.messages.count == 5)
     }
 }
