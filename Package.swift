@@ -72,6 +72,10 @@ let package = Package(
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/SentenceEmbedding"),
         .executableTarget(
+            name: "Serve",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/Serve"),
+        .executableTarget(
             name: "Translate",
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/Translate"),
@@ -126,7 +130,8 @@ let package = Package(
         .testTarget(
             name: "ExampleTests",
             dependencies: [
-                "Tapestry", "AttentionMap", "Chat", "Generate", "MaskedLM", "SentenceEmbedding", "Translate", "VisionTransformer",
+                "Tapestry", "AttentionMap", "Chat", "Generate", "MaskedLM", "SentenceEmbedding", "Serve", "Translate",
+                "VisionTransformer",
             ],
             path: "Tests/ExampleTests"),
         .testTarget(name: "ServingTests", dependencies: ["Tapestry", "TestSupport"], path: "Tests/ServingTests"),

@@ -14,7 +14,7 @@ struct Generate: ParsableCommand {
             """)
 
     @Argument(help: "What to continue, or for T5 to answer.")
-    var prompt: String
+    var prompt = ""
     @Option(help: "Folder of the model.")
     var model: String
     @Option(help: "Type of the weights: float32, bfloat16 or float16. Default: the file's.")
@@ -41,6 +41,8 @@ struct Generate: ParsableCommand {
     var draft: String?
     @Option(help: "Folder of a LoRA adapter.")
     var adapter: String?
+    @Option(help: "Text file: in place of writing, says how well the model predicts it.")
+    var evaluate: String?
 
     func run() throws {
         let began = Date()
@@ -50,8 +52,15 @@ struct Generate: ParsableCommand {
             repetitionPenalty: repetitionPenalty, seed: seed)
         options.stopStrings = stop
         if let end = tokenizer.specialTokens.endOfText { options.stopTokens.insert(end) }
-        if let problem = options.problem ?? writer.problem(withPrompt: start) { throw ValidationError(problem) }
+        if let problem = options.problem ?? (evaluate == nil ? writer.problem(withPrompt: start) : nil) {
+            throw ValidationError(problem)
+        }
         note("loaded in \(format(Date().timeIntervalSince(began))) s")
+        if let evaluate {
+            let found = perplexity(writer, of: try tokenizer.encode(try readText(evaluate)))
+            print("\(found.tokens) tokens: perplexity \(format(found.value)), \(format(found.bitsPerToken)) bits per token")
+            return
+        }
 
         if beams > 1 {
             let found = beamSearch(writer, prompt: start, options: options, beams: beams)

@@ -7,6 +7,7 @@ import Testing
 @testable import Generate
 @testable import MaskedLM
 @testable import SentenceEmbedding
+@testable import Serve
 @testable import Translate
 @testable import VisionTransformer
 
@@ -54,7 +55,8 @@ import Testing
     }
 
     /// A folder with a model of random weights and a WordPiece vocabulary, as published ones come.
-    private func makeBERT() throws {
+    private func makeBERT(in place: String? = nil) throws {
+        let folder = place ?? folder
         let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "king", "is", "dead", "love", "my", "lord"]
         let letters = "abcdefghijklmnopqrstuvwxyz.,!?'".map(String.init), pieces = letters.map { "##" + $0 }
         try (words + letters + pieces).joined(separator: "\n").write(
@@ -97,7 +99,8 @@ import Testing
     }
 
     /// A folder with a model of random weights that reads bytes.
-    private func makeGPT(context: Int = 64) throws {
+    private func makeGPT(in place: String? = nil, context: Int = 64) throws {
+        let folder = place ?? folder
         // A byte-level vocabulary without merges.
         let alphabet = (0..<256).map { byte -> String in
             let isPrintable = (33...126).contains(byte) || (161...172).contains(byte) || (174...255).contains(byte)
@@ -113,7 +116,9 @@ import Testing
     @Test func generate() throws {
         defer { leave() }
         try makeGPT()
-        for extra in [[], ["--temperature", "0"], ["--beams", "3"], ["--draft", folder]] {
+        let text = "\(folder)/text.txt"
+        try "To be, or not to be.".write(toFile: text, atomically: true, encoding: .utf8)
+        for extra in [[], ["--temperature", "0"], ["--beams", "3"], ["--draft", folder], ["--evaluate", text]] {
             try Generate.parse(["Once upon", "--model", folder, "--length", "8"] + extra).run()
         }
         #expect(throws: (any Error).self) { try Generate.parse(["", "--model", folder]).run() }
@@ -147,5 +152,51 @@ import Testing
             try conversation.answer(String(repeating: "x", count: 300), options: options) { _ in }
         }
         #expect(conversation.messages.count == 5)
+    }
+
+    /// Requests of all kinds at the same time, good and bad: each is answered, and the server goes on.
+    @Test func serve() async throws {
+        defer { leave() }
+        let bert = "\(folder)/bert", gpt = "\(folder)/gpt"
+        for name in [bert, gpt] { try FileManager.default.createDirectory(atPath: name, withIntermediateDirectories: true) }
+        try makeBERT(in: bert)
+        try makeGPT(in: gpt)
+        let answers = Answers()
+        let server = RequestServer(
+            text: TextService(try GPT.load(gpt), try Tokenizers.load(gpt)),
+            embeddings: EmbeddingService(try TextEmbedder(folder: bert), batchSize: 8)
+        ) { answers.add($0) }
+        for id in 0..<20 {
+            await server.receive("{\"id\": \(id), \"prompt\": \"abc\", \"tokens\": \(5 + id), \"seed\": \(id)}")
+            await server.receive("{\"id\": \(100 + id), \"embed\": \"the king is dead\"}")
+        }
+        for bad in [
+            "no json", "{}", "{\"id\": 200}", "{\"id\": 201, \"prompt\": \"\"}",
+            "{\"id\": 202, \"prompt\": \"a\", \"temperature\": -3}",
+            "{\"id\": 203, \"prompt\": \"\(String(repeating: "x", count: 500))\"}",
+            "{\"id\": 204, \"prompt\": \"a\", \"tokens\": -1}",
+            "{\"id\": 205, \"prompt\": \"a\", \"stop\": [\"\"]}", "{\"cancel\": 999}", "{\"cancel\": \"x\"}",
+        ] { await server.receive(bad) }
+        await server.finish()
+        let all = answers.all
+        #expect(all.count { $0.done == "end" } == 20 && all.count { $0.error != nil } == 9)
+        let vectors = all.compactMap(\.vector)
+        #expect(vectors.count == 20 && vectors.allSatisfy { $0.count == 32 })
+        for (a, b) in zip(vectors, vectors.dropFirst()) { #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-5 }) }
+
+        // Cancelled, a request ends early; its id can be used again.
+        await server.receive("{\"id\": 1, \"prompt\": \"a\", \"tokens\": 60}")
+        await server.receive("{\"cancel\": 1}")
+        await server.finish()
+        #expect(answers.all.last?.done == "cancelled")
+    }
+}
+
+private final class Answers: @unchecked Sendable {
+    private let lock = NSLock()
+    private var lines: [String] = []
+    func add(_ line: String) { lock.withLock { lines.append(line) } }
+    var all: [ServedAnswer] {
+        lock.withLock { lines }.compactMap { try? JSONDecoder().decode(ServedAnswer.self, from: Data($0.utf8)) }
     }
 }
