@@ -43,6 +43,8 @@ typedef struct {
     void (*activate_tile)(int op, const float *x, float *y, int64_t ld, int64_t rows, int64_t columns);
     void (*half_to_float)(int dtype, const uint16_t *x, float *y, int64_t n);
     void (*float_to_half)(int dtype, const float *x, uint16_t *y, int64_t n);
+    // float to 16 bits, the elements from `start`, a multiple of 128, on; see rounding.inc
+    void (*round_stochastically)(int dtype, uint64_t seed, uint64_t offset, int64_t start, const float *x, uint16_t *y, int64_t n);
 } tk_level;
 
 extern const tk_level tk_level_baseline, tk_level_avx2, tk_level_avx512;
