@@ -83,6 +83,14 @@ let package = Package(
             name: "VisionTransformer",
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/VisionTransformer"),
+        .executableTarget(
+            name: "Autoencoder",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/Autoencoder"),
+        .executableTarget(
+            name: "ResNet",
+            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/ResNet"),
         .executableTarget(name: "VanishingGradients", dependencies: ["Tapestry"], path: "Examples/VanishingGradients"),
         .executableTarget(name: "XOR", dependencies: ["Tapestry"], path: "Examples/XOR"),
         .executableTarget(name: "BackpropTrace", dependencies: ["Tapestry"], path: "Examples/BackpropTrace"),
@@ -130,8 +138,8 @@ let package = Package(
         .testTarget(
             name: "ExampleTests",
             dependencies: [
-                "Tapestry", "AttentionMap", "Chat", "Generate", "MaskedLM", "SentenceEmbedding", "Serve", "Translate",
-                "VisionTransformer",
+                "Tapestry", "AttentionMap", "Autoencoder", "Chat", "Generate", "MaskedLM", "ResNet", "SentenceEmbedding", "Serve",
+                "Translate", "VisionTransformer",
             ],
             path: "Tests/ExampleTests"),
         .testTarget(name: "ServingTests", dependencies: ["Tapestry", "TestSupport"], path: "Tests/ServingTests"),
