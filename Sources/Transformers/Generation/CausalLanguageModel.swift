@@ -21,3 +21,14 @@ public protocol CausalLanguageModel: AnyObject {
     /// An empty cache for this model. With a `capacity` the room is taken at once.
     func makeCache(capacity: Int?) -> KVCache
 }
+
+extension CausalLanguageModel {
+    /// Runs `body` without gradients and with the model in evaluation mode, and puts the mode back.
+    func evaluating<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let wasTraining = isTraining
+        // Setting the mode walks through all modules.
+        if wasTraining { train(false) }
+        defer { if wasTraining { train(true) } }
+        return try withoutGrad(body)
+    }
+}

@@ -90,10 +90,7 @@ public struct TokenGenerator: Sequence, IteratorProtocol {
 extension CausalLanguageModel {
     /// Reads tokens behind those in `cache`, in chunks, and gives the logits `[1, vocabulary]` of the token after the last; in float32 at least.
     func logits(after tokens: some Collection<Int>, _ cache: inout KVCache, chunk: Int) -> Tensor {
-        let wasTraining = isTraining
-        if wasTraining { train(false) }
-        defer { if wasTraining { train(true) } }
-        return withoutGrad {
+        evaluating {
             var rest = Array(tokens)[...]
             var last: Tensor?
             while !rest.isEmpty {
@@ -127,7 +124,9 @@ extension CausalLanguageModel {
     ) -> [Int] {
         let options = GenerationOptions(maximumTokens: count, temperature: temperature, topK: topK.map { Swift.max($0, 1) })
         var tokens = TokenGenerator(self, prompt: prompt, options: options, generator: generator, slides: true)
-        while let token = tokens.next() { emit(token.id) }
-        return tokens.tokens
+        return evaluating {
+            while let token = tokens.next() { emit(token.id) }
+            return tokens.tokens
+        }
     }
 }
