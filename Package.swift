@@ -92,7 +92,7 @@ let package = Package(
                 "Tapestry", "CKernels", "COpenBLAS", "CStream",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            path: "Benchmarks", exclude: ["RESULTS.md", "CStream", "compare.py"]),
+            path: "Benchmarks", exclude: ["RESULTS.md", "CStream", "compare.py", "gpu_peers.py", "checkpoint_peers.py"]),
         .target(name: "CStream", path: "Benchmarks/CStream"),
         .target(
             name: "ConformanceSuite",

@@ -6,7 +6,14 @@ import Tapestry
 @main
 struct Benchmarks: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Times Tapestry's operations and training steps.",
+        abstract: "Times Tapestry.", subcommands: [Measure.self, MeasureCheckpoint.self, MeasureTokenizer.self],
+        defaultSubcommand: Measure.self)
+}
+
+/// What runs if nothing else is said: the workloads.
+struct Measure: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "workloads", abstract: "Times operations, training steps and inference.",
         discussion: "Rows with a reference are timed in turns with it; a ratio above 1 is faster than the reference.")
 
     @Option(help: "Names to run, with * for anything; several separated by commas.")

@@ -102,7 +102,7 @@ struct Stopwatch {
     /// The median time of one call, after a warm-up.
     func median(of call: () -> Void) -> Double {
         warmUp(call, 1)
-        return Self.median(samples(call, 1, budget))
+        return middle(samples(call, 1, budget))
     }
 
     func measure(_ workload: Workload) throws -> Measurement {
@@ -126,7 +126,7 @@ struct Stopwatch {
         } else {
             own = samples(timed.call, timed.inner, budget)
         }
-        let median = Self.median(own)
+        let median = middle(own)
         var result = Measurement(
             name: workload.name, group: workload.group, dtype: workload.dtype, shape: timed.shape, threads: threads,
             medianSeconds: median,
@@ -144,14 +144,9 @@ struct Stopwatch {
         }
         if let reference = timed.reference {
             result.reference = reference.name
-            result.referenceSeconds = Self.median(other)
+            result.referenceSeconds = middle(other)
             result.ratio = result.referenceSeconds! / median
         }
         return result
-    }
-
-    private static func median(_ values: [Double]) -> Double {
-        let sorted = values.sorted()
-        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
     }
 }

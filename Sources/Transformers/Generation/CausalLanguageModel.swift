@@ -22,9 +22,16 @@ public protocol CausalLanguageModel: AnyObject {
     func makeCache(capacity: Int?) -> KVCache
 }
 
+/// A ``CausalLanguageModel`` that reads sequences of different lengths as one batch.
+public protocol BatchedLanguageModel: CausalLanguageModel {
+    /// As ``CausalLanguageModel/callAsFunction(_:cache:lastOnly:)`` for sequences padded on the left: `paddingMask [batch, length so far +
+    /// new]`, true or 1 for tokens, hides the rest. Positions count tokens alone.
+    func callAsFunction(_ ids: Tensor, cache: inout KVCache, lastOnly: Bool, paddingMask: Tensor?) -> Tensor
+}
+
 extension CausalLanguageModel {
     /// Runs `body` without gradients and with the model in evaluation mode, and puts the mode back.
-    func evaluating<Result>(_ body: () throws -> Result) rethrows -> Result {
+    public func evaluating<Result>(_ body: () throws -> Result) rethrows -> Result {
         let wasTraining = isTraining
         // Setting the mode walks through all modules.
         if wasTraining { train(false) }

@@ -65,17 +65,10 @@ public struct TokenGenerator: Sequence, IteratorProtocol {
             return nil
         }
         let scores = constraints(nextLogits(), after: [tokens])
-        let token: Int, logProbabilities: Tensor
-        if options.temperature == 0 {
-            logProbabilities = logSoftmax(scores)
-            token = scores.argmax().item(Int.self)
-        } else {
-            logProbabilities = logSoftmax(filters(scores, after: [tokens]))
-            token = exp(logProbabilities[0]).multinomial(generator: generator).item(Int.self)
-        }
-        tokens.append(token)
-        if options.stopTokens.contains(token) { finishReason = .stop }
-        return GeneratedToken(id: token, logProbability: logProbabilities[0, token].item(Double.self))
+        let token = filters.choose(from: scores, after: [tokens], isGreedy: options.temperature == 0, [generator])[0]
+        tokens.append(token.id)
+        if options.stopTokens.contains(token.id) { finishReason = .stop }
+        return token
     }
 
     /// Logits `[1, vocabulary]` of the token after ``tokens``, in float32 at least.
