@@ -3,7 +3,7 @@ import Tapestry
 enum Workloads {
     static let all: [Workload] =
         overhead + elementwise + reductions + copies + products + attention + convolutions + optimizers
-        + selection + linearAlgebra + words + models + vision + lowPrecision + inference
+        + selection + linearAlgebra + words + skipGram + models + vision + lowPrecision + inference
 
     static func normal(_ shape: Int..., grad: Bool = false) -> Tensor { normal(shape, grad: grad) }
 

@@ -15,6 +15,7 @@
 #include "templates/rows.inc"
 #include "templates/optimizers.inc"
 #include "templates/tiles.inc"
+#include "templates/skip_gram.inc"
 #include "templates/table.inc"
 #include "templates/windows.inc"
 #pragma clang attribute pop

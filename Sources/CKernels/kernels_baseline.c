@@ -12,5 +12,6 @@
 #include "templates/rows.inc"
 #include "templates/optimizers.inc"
 #include "templates/tiles.inc"
+#include "templates/skip_gram.inc"
 #include "templates/table.inc"
 #include "templates/windows.inc"
