@@ -143,7 +143,8 @@ let package = Package(
         .testTarget(
             name: "ExampleTests",
             dependencies: [
-                "Tapestry", "ExampleData", "AttentionMap", "CharRNN", "Chat", "Generate", "MaskedLM", "SentenceEmbedding", "Serve",
+                "Tapestry", "ExampleData", "AttentionMap", "CharRNN", "Chat", "Generate", "MaskedLM", "SentenceEmbedding",
+                "Serve",
                 "Translate", "VisionTransformer", "Word2Vec",
             ],
             path: "Tests/ExampleTests"),
