@@ -19,9 +19,9 @@ struct CharRNN: AsyncParsableCommand {
     @Option(help: "Text file to learn from; its last tenth is held out. Default: eight plays by Shakespeare.")
     var text: String?
     @Option(help: "Training steps.")
-    var steps = 600
+    var steps = 1000
     @Option(help: "Streams read side by side.")
-    var batch = 32
+    var batch = 16
     @Option(help: "Characters through which gradients flow back.")
     var length = 64
     @Option(help: "Features per character.")
@@ -35,7 +35,7 @@ struct CharRNN: AsyncParsableCommand {
     @Option(help: "Highest learning rate.")
     var learningRate = 4e-3
     @Option(help: "Steps between validations, each with a sample.")
-    var evaluateEvery = 200
+    var evaluateEvery = 250
     @Option(help: "Text to continue in the samples.")
     var prompt = "\n"
     @Option(help: "Sampling temperature; 0 takes the likeliest character.")

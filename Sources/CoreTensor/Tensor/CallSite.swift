@@ -43,7 +43,7 @@ enum Symbolizer {
     /// The modules whose frames are ours. A user's error is never in one of them.
     static let ownModules = [
         "CoreTensor", "Autograd", "NN", "Optimizers", "Transformers", "Quantization", "Data", "Training", "Serving", "Tapestry",
-        "CUDABackend",
+        "CUDABackend", "WordEmbeddings",
     ]
 
     static func userLine(of addresses: [UInt]) -> String? {
