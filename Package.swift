@@ -60,6 +60,10 @@ let package = Package(
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/AttentionMap"),
         .executableTarget(
+            name: "Autoencoder",
+            dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/Autoencoder"),
+        .executableTarget(
             name: "CharRNN",
             dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/CharRNN"),
@@ -75,6 +79,10 @@ let package = Package(
             name: "MaskedLM",
             dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/MaskedLM"),
+        .executableTarget(
+            name: "ResNet",
+            dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/ResNet"),
         .executableTarget(
             name: "SentenceEmbedding",
             dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -143,9 +151,8 @@ let package = Package(
         .testTarget(
             name: "ExampleTests",
             dependencies: [
-                "Tapestry", "ExampleData", "AttentionMap", "CharRNN", "Chat", "Generate", "MaskedLM", "SentenceEmbedding",
-                "Serve",
-                "Translate", "VisionTransformer", "Word2Vec",
+                "Tapestry", "ExampleData", "AttentionMap", "Autoencoder", "CharRNN", "Chat", "Generate", "MaskedLM", "ResNet",
+                "SentenceEmbedding", "Serve", "Translate", "VisionTransformer", "Word2Vec",
             ],
             path: "Tests/ExampleTests"),
         .testTarget(

@@ -14,6 +14,7 @@
 #include "templates/elementwise.inc"
 #include "templates/rows.inc"
 #include "templates/optimizers.inc"
+#include "templates/rounding.inc"
 #include "templates/tiles.inc"
 #include "templates/skip_gram.inc"
 #include "templates/table.inc"

@@ -52,6 +52,8 @@ typedef struct {
     void (*float_to_half)(int dtype, const float *x, uint16_t *y, int64_t n);
     // a step for one pair, whose loss is returned; `ahead` rows are fetched; `work` has room for a row
     float (*skip_gram)(float *h, const tk_skip_rows *rows, int64_t width, float rate, float *work, const float *const *next, int ahead);
+    // float to 16 bits, the elements from `start`, a multiple of 128, on; see rounding.inc
+    void (*round_stochastically)(int dtype, uint64_t seed, uint64_t offset, int64_t start, const float *x, uint16_t *y, int64_t n);
 } tk_level;
 
 extern const tk_level tk_level_baseline, tk_level_avx2, tk_level_avx512;

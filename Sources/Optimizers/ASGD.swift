@@ -37,6 +37,8 @@ public final class ASGD: Optimizer {
         super.init(groups, learningRate: learningRate, weightDecay: weightDecay)
     }
 
+    override var sweepsNarrowParameters: Bool { true }
+
     public override func update(
         _ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
     ) {

@@ -42,13 +42,15 @@ public final class Adagrad: Optimizer {
         group.weightDecay == 0 && state["sum"] != nil
     }
 
+    override var sweepsNarrowParameters: Bool { true }
+
     public override func update(
         _ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
     ) {
         let step = countStep(&state)
         if state["sum"] == nil && initialAccumulator != 0 {
             state["sum"] = Tensor(
-                repeating: initialAccumulator, shape: parameter.shape, dtype: parameter.dtype, device: gradient.device)
+                repeating: initialAccumulator, shape: parameter.shape, dtype: parameter.dtype.ofStates, device: gradient.device)
         }
         var numbers = SweepNumbers(rate: group.learningRate / (1 + Double(step - 1) * learningRateDecay))
         numbers.decay = group.weightDecay

@@ -49,6 +49,8 @@ open class Adam: Optimizer {
         super.init(groups, learningRate: learningRate, weightDecay: weightDecay, momentum: betas.0)
     }
 
+    final override var sweepsNarrowParameters: Bool { true }
+
     public final override func update(
         _ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
     ) {
@@ -63,7 +65,7 @@ open class Adam: Optimizer {
                         if mayPutOff {
                             putOff.append(AdamStep(p: p, g: gradient.raw, m: m, v: v, maxV: maxV, options: sweep))
                         } else {
-                            p.backend.adam(p, gradient.raw, m: m, v: v, maxV: maxV, sweep)
+                            run(.adam(sweep), p, gradient.raw, m, v, maxV)
                         }
                     }
                 }

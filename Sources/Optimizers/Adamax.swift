@@ -35,6 +35,8 @@ public final class Adamax: Optimizer {
         super.init(groups, learningRate: learningRate, weightDecay: weightDecay, momentum: betas.0)
     }
 
+    override var sweepsNarrowParameters: Bool { true }
+
     public override func update(
         _ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
     ) {

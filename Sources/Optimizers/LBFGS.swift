@@ -108,6 +108,7 @@ public final class LBFGS: Optimizer {
     /// Returns the first loss.
     @discardableResult
     public override func step(_ closure: () throws -> Tensor) rethrows -> Tensor {
+        if case .nearest = parameterRounding {} else { fail("LBFGS", "rounds to nearest; leave parameterRounding as it is") }
         if parameters.isEmpty { return try withGrad(closure) }
         stepCount += 1
         return try withoutGrad { try descend(closure) }

@@ -56,6 +56,11 @@ open class Optimizer {
     /// State tensors of each parameter by name, in the order of all parameters.
     final var states: [[String: Tensor]]
 
+    /// How 16-bit parameters are rounded after an update; ``LBFGS`` takes nearest alone. May be changed between steps.
+    public final var parameterRounding = ParameterRounding.nearest
+    /// The rounding of the update under way.
+    final var stepRounding = NarrowRounding.nearest
+
     /// Settles each group's numbers: its own, or those given here; `momentum` is nil where there is none. Traps on a
     /// parameter named twice, on parameters that are no floats, and on numbers that are negative or not finite.
     public init(_ groups: [ParameterGroup], learningRate: Double, weightDecay: Double, momentum: Double? = nil) {
@@ -107,7 +112,7 @@ open class Optimizer {
     }
 
     /// Updates every parameter that has a gradient and is not frozen. 16-bit parameters are updated in float32, with states of
-    /// that type, and rounded.
+    /// that type, and rounded as ``parameterRounding`` says.
     ///
     /// In a capture (``CUDA/Graph``) the numbers of the step, such as its count and the rates, are taken anew in every replay. Traps there if
     /// no step was taken before, in which the states are made.
@@ -145,9 +150,7 @@ open class Optimizer {
                             parameter, isReady ? gradient : gradient.detached().to(dtype).contiguous(), group, &states[index])
                         mayPutOff = false
                     } else {
-                        let wide = Parameter(parameter.value.detached().to(.float32))
-                        update(wide, gradient.detached().to(.float32).contiguous(), group, &states[index])
-                        parameter.value = wide.value.detached().to(dtype)
+                        updateNarrow(parameter, gradient, group, &states[index])
                     }
                 }
             }
@@ -173,6 +176,10 @@ open class Optimizer {
     open func update(_ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]) {
         fail("Optimizer", "\(type(of: self)) has no update")
     }
+
+    /// Whether ``update(_:_:_:_:)`` takes 16-bit parameters as they are, with a gradient of 16 bits or float32, and rounds them. Otherwise it
+    /// gets a copy in float32.
+    var sweepsNarrowParameters: Bool { false }
 
     /// Whether the update of an element whose gradient is 0 changes neither it nor its state, as far as these exist: then a large
     /// table of which few rows have a gradient is updated in those rows only, which need not be in a gradient of the whole table.
@@ -284,7 +291,7 @@ func withState(
     _ body: (RawTensor, inout [String: Tensor]) -> Void
 ) {
     // Taken out of the dictionary, so that its storage is uniquely held and written in place.
-    var tensor = state.removeValue(forKey: name) ?? Tensor(zeros: p.shape, dtype: p.dtype, device: p.device)
+    var tensor = state.removeValue(forKey: name) ?? Tensor(zeros: p.shape, dtype: p.dtype.ofStates, device: p.device)
     tensor.withMutableRaw { body($0, &state) }
     state[name] = tensor
 }
@@ -299,18 +306,6 @@ func withState(
         withState(&state, name, like: p) { (raw: RawTensor, rest: inout [String: Tensor]) in body(raw, &rest) }
     } else {
         body(nil, &state)
-    }
-}
-
-/// One sweep of `rule` over a parameter and the states named, which start as zeros.
-func sweep(
-    _ rule: SweepKernel, _ parameter: Parameter, _ gradient: Tensor, _ state: inout [String: Tensor], _ first: String,
-    _ second: String? = nil, _ numbers: SweepNumbers
-) {
-    parameter.update { p in
-        withState(&state, first, like: p) { (a: RawTensor, state: inout [String: Tensor]) in
-            withState(&state, second, like: p) { b, _ in p.backend.sweep(rule, p, gradient.raw, a, b, numbers) }
-        }
     }
 }
 

@@ -41,6 +41,8 @@ public final class RMSProp: Optimizer {
         super.init(groups, learningRate: learningRate, weightDecay: weightDecay, momentum: momentum)
     }
 
+    override var sweepsNarrowParameters: Bool { true }
+
     public override func update(
         _ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
     ) {
@@ -51,7 +53,7 @@ public final class RMSProp: Optimizer {
             withState(&state, "square", like: p) { (square: RawTensor, state: inout [String: Tensor]) in
                 withState(&state, centered ? "average" : nil, like: p) { average, state in
                     withState(&state, sweep.momentum > 0 ? "momentum" : nil, like: p) { buffer, _ in
-                        p.backend.rmsProp(p, gradient.raw, square: square, average: average, momentum: buffer, sweep)
+                        run(.rmsProp(sweep), p, gradient.raw, square, average, buffer)
                     }
                 }
             }

@@ -32,12 +32,14 @@ public final class Rprop: Optimizer {
         super.init(groups, learningRate: learningRate, weightDecay: 0)
     }
 
+    override var sweepsNarrowParameters: Bool { true }
+
     public override func update(
         _ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
     ) {
         if state["stepSize"] == nil {
             state["stepSize"] = Tensor(
-                repeating: group.learningRate, shape: parameter.shape, dtype: parameter.dtype, device: gradient.device)
+                repeating: group.learningRate, shape: parameter.shape, dtype: parameter.dtype.ofStates, device: gradient.device)
         }
         var numbers = SweepNumbers(rate: 1)
         numbers.maximize = maximize

@@ -66,6 +66,8 @@ public final class SGD: Optimizer {
         (group.momentum ?? momentum) == 0 && group.weightDecay == 0
     }
 
+    override var sweepsNarrowParameters: Bool { true }
+
     public override func update(
         _ parameter: Parameter, _ gradient: Tensor, _ group: Group, _ state: inout [String: Tensor]
     ) {
@@ -75,7 +77,7 @@ public final class SGD: Optimizer {
             nesterov: nesterov, isFirst: momentum > 0 && state["momentum"] == nil && !dampensFirstStep, maximize: maximize)
         parameter.update { p in
             withState(&state, momentum > 0 ? "momentum" : nil, like: p) { buffer, _ in
-                p.backend.sgd(p, gradient.raw, momentum: buffer, sweep)
+                run(.sgd(sweep), p, gradient.raw, buffer)
             }
         }
     }

@@ -31,6 +31,8 @@ extension OpCatalog {
 
     static let reductions: [OpRow] =
         reduction("sum", integers: [.int64, .int32], by: { $0.reduce(0, +) }, { $0.sum($1, keepDims: $2) })
+        + reduction(
+            "compensated sum", integers: [.int64], by: { $0.reduce(0, +) }, { $0.sum($1, keepDims: $2, compensated: true) })
         + reduction("mean", shapes: filled, by: { $0.reduce(0, +) / Double($0.count) }, { $0.mean($1, keepDims: $2) })
         + reduction(
             "prod", of: { .nonzero($0, gap: 0.7, to: 1.3) }, integers: [.int64, .int32], slack: 4, by: { $0.reduce(1, *) },

@@ -205,6 +205,8 @@ int64_t tk_find_out_of_range(const int64_t *index, int64_t n, int64_t limit);
 // ANY ALL on bool. f32 sums are blocked (pairwise over fixed blocks), so that the error grows slowly.
 enum { TK_SUM = 0, TK_PROD, TK_RMAX, TK_RMIN, TK_ANY, TK_ALL, TK_REDUCE_COUNT };
 void tk_reduce(int op, int dtype, const void *x, void *out, int64_t outer, int64_t n, int64_t inner);
+/// SUM of floats with the rounding errors added up beside, as if in twice the precision: compensated_sum.c.
+void tk_sum_compensated(int dtype, const void *x, void *out, int64_t outer, int64_t n, int64_t inner);
 /// First position of the maximum (or minimum); a NaN wins.
 void tk_arg_reduce(bool minimum, int dtype, const void *x, int64_t *out, int64_t outer, int64_t n, int64_t inner);
 /// Mean and the sum of squared deviations, in one numerically safe pass or two. Float types; both outputs of that type.
@@ -291,6 +293,21 @@ typedef struct {
 /// grad_avg only when centered, momentum_buffer only when momentum > 0; otherwise NULL.
 void tk_rmsprop(int dtype, void *p, const void *g, void *square_avg, void *grad_avg, void *momentum_buffer, int64_t n,
                 const tk_rmsprop_options *o);
+
+// ---- the same sweeps on a parameter of 16 bits: updated in float and rounded; states are f32. narrow_steps.c ----
+enum { TK_ROUND_NEAREST = 0, TK_ROUND_STOCHASTIC, TK_ROUND_COMPENSATED };
+typedef struct {
+    int dtype, gradient_dtype;                      // of the parameter: f16 or bf16; of the gradient: f32 or 16 bits
+    int rounding;
+    uint64_t seed, offset;                          // of TK_ROUND_STOCHASTIC: 16 counters for 128 elements
+    void *compensation;                             // of TK_ROUND_COMPENSATED: what rounding cut off so far, of the parameter's type
+} tk_narrowing;
+void tk_narrow_sgd(const tk_narrowing *w, void *p, const void *g, float *momentum, int64_t n, const tk_sgd_options *o);
+void tk_narrow_adam(const tk_narrowing *w, void *p, const void *g, float *m, float *v, float *max_v, int64_t n, const tk_adam_options *o);
+void tk_narrow_rmsprop(const tk_narrowing *w, void *p, const void *g, float *square, float *average, float *momentum, int64_t n,
+                       const tk_rmsprop_options *o);
+/// y = x in 16 bits, rounded up with the probability of how far it lies above the value below (Gupta et al., 2015), to 2⁻¹⁶ of that step.
+void tk_round_stochastic(int dtype, uint64_t seed, uint64_t offset, const float *x, void *y, int64_t n);
 
 // ---- matrix products over OpenBLAS: gemm.c ----
 /// C[b] = op(A[b]) · op(B[b]) (+ C if accumulate), for `batch` matrices; op transposes. op(A) is [m, k], op(B) is [k, n].
@@ -464,6 +481,7 @@ typedef struct {
 } tk_sweep_options;
 /// b may be NULL for the rules with one state.
 void tk_sweep(int rule, int dtype, void *p, const void *g, void *a, void *b, int64_t n, const tk_sweep_options *o);
+void tk_narrow_sweep(const tk_narrowing *w, int rule, void *p, const void *g, float *a, float *b, int64_t n, const tk_sweep_options *o);
 
 // ---- connectionist temporal classification (Graves et al., 2006): ctc.c. f32 or f64 ----
 // Lengths, offsets and labels were checked by the caller.

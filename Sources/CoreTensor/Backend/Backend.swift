@@ -47,6 +47,8 @@ public protocol Backend: AnyObject, Sendable {
     func reduce(_ op: ReduceKernel, _ x: RawTensor, _ out: RawTensor, _ view: AxisView)
     /// The first position along the middle of the largest (or smallest) element, int64 `out [outer, inner]`; a NaN wins.
     func argReduce(minimum: Bool, _ x: RawTensor, _ out: RawTensor, _ view: AxisView)
+    /// ``reduce(_:_:_:_:)``'s sum of floats, as accurate as in twice the precision.
+    func compensatedSum(_ x: RawTensor, _ out: RawTensor, _ view: AxisView)
     /// Mean and sum of squared deviations along the middle, both `[outer, inner]` of the float type of `x`.
     func meanAndM2(_ x: RawTensor, mean: RawTensor, m2: RawTensor, _ view: AxisView)
     /// Running sums along the middle of `x [outer, n, inner]`; `out` has the same shape.
@@ -162,6 +164,9 @@ public protocol Backend: AnyObject, Sendable {
     func dropout(_ x: RawTensor, _ out: RawTensor, mask: RawTensor, seed: UInt64, offset: UInt64, keep: Double)
     /// `out[i] = mask[i] ? g[i] / keep : 0`.
     func dropoutGrad(_ g: RawTensor, mask: RawTensor, _ out: RawTensor, keep: Double)
+    /// Float32 to 16 bits, up with the probability of how far `x[i]` lies above the value below, in 65,536ths; finite numbers stay finite. Key
+    /// `seed`, and 16 counters from `offset` on for every 128 elements.
+    func roundStochastically(_ x: RawTensor, to out: RawTensor, seed: UInt64, offset: UInt64)
 
     // MARK: Fourier transforms
     /// `out[o, k, i] = scale · Σⱼ x[o, j, i] exp(∓2πi j k / n)`, + for the inverse: complex numbers, seen as `[outer, n, inner]`.
@@ -233,6 +238,11 @@ public protocol Backend: AnyObject, Sendable {
     // MARK: More optimizer sweeps
     /// One step of a rarer rule on `p`, float32 or float64, with the states `a` and `b`; see ``SweepKernel``.
     func sweep(_ rule: SweepKernel, _ p: RawTensor, _ g: RawTensor, _ a: RawTensor, _ b: RawTensor?, _ numbers: SweepNumbers)
+
+    /// A rule's step on `p` of 16 bits, in float32 and rounded; `g` has 16 bits or is float32, the states are float32.
+    func narrowStep(
+        _ rule: StepRule, _ p: RawTensor, _ g: RawTensor, _ a: RawTensor?, _ b: RawTensor?, _ c: RawTensor?,
+        _ rounding: NarrowRounding)
 
     // MARK: Recurrent layers
     /// All steps of one direction. `x [time, batch, gates · hidden]` is the input's part of the gates; `states` and `cells`

@@ -155,10 +155,7 @@ extension CPUBackend {
 
     /// One sweep over `p` and its momentum, by `tk_sgd`; float32 and float64.
     public func sgd(_ p: RawTensor, _ g: RawTensor, momentum: RawTensor?, _ options: SGDSweep) {
-        var o = tk_sgd_options(
-            lr: options.learningRate, weight_decay: options.weightDecay, momentum: options.momentum,
-            dampening: options.dampening, nesterov: options.nesterov ? 1 : 0, first: options.isFirst ? 1 : 0,
-            maximize: options.maximize ? 1 : 0)
+        var o = options.kernelOptions
         tk_sgd(p.dtype.code, p.pointer, g.pointer, momentum?.pointer, Int64(p.count), &o)
     }
 
@@ -166,10 +163,7 @@ extension CPUBackend {
     public func adam(
         _ p: RawTensor, _ g: RawTensor, m: RawTensor, v: RawTensor, maxV: RawTensor?, _ options: AdamSweep
     ) {
-        var o = tk_adam_options(
-            lr: options.learningRate, beta1: options.beta1, beta2: options.beta2, eps: options.epsilon,
-            weight_decay: options.weightDecay, step: Int64(options.step), decoupled: options.decoupled ? 1 : 0,
-            maximize: options.maximize ? 1 : 0)
+        var o = options.kernelOptions
         tk_adam(p.dtype.code, p.pointer, g.pointer, m.pointer, v.pointer, maxV?.pointer, Int64(p.count), &o)
     }
 
@@ -178,10 +172,32 @@ extension CPUBackend {
         _ p: RawTensor, _ g: RawTensor, square: RawTensor, average: RawTensor?, momentum: RawTensor?,
         _ options: RMSPropSweep
     ) {
-        var o = tk_rmsprop_options(
-            lr: options.learningRate, alpha: options.alpha, eps: options.epsilon, weight_decay: options.weightDecay,
-            momentum: options.momentum, centered: options.centered ? 1 : 0, maximize: options.maximize ? 1 : 0)
+        var o = options.kernelOptions
         tk_rmsprop(
             p.dtype.code, p.pointer, g.pointer, square.pointer, average?.pointer, momentum?.pointer, Int64(p.count), &o)
+    }
+}
+
+extension SGDSweep {
+    var kernelOptions: tk_sgd_options {
+        tk_sgd_options(
+            lr: learningRate, weight_decay: weightDecay, momentum: momentum, dampening: dampening, nesterov: nesterov ? 1 : 0,
+            first: isFirst ? 1 : 0, maximize: maximize ? 1 : 0)
+    }
+}
+
+extension AdamSweep {
+    var kernelOptions: tk_adam_options {
+        tk_adam_options(
+            lr: learningRate, beta1: beta1, beta2: beta2, eps: epsilon, weight_decay: weightDecay, step: Int64(step),
+            decoupled: decoupled ? 1 : 0, maximize: maximize ? 1 : 0)
+    }
+}
+
+extension RMSPropSweep {
+    var kernelOptions: tk_rmsprop_options {
+        tk_rmsprop_options(
+            lr: learningRate, alpha: alpha, eps: epsilon, weight_decay: weightDecay, momentum: momentum,
+            centered: centered ? 1 : 0, maximize: maximize ? 1 : 0)
     }
 }

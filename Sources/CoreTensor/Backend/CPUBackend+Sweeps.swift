@@ -40,9 +40,13 @@ extension CPUBackend {
     public func sweep(
         _ rule: SweepKernel, _ p: RawTensor, _ g: RawTensor, _ a: RawTensor, _ b: RawTensor?, _ numbers: SweepNumbers
     ) {
-        var o = tk_sweep_options(
-            decay: numbers.decay, shrink: numbers.shrink, rate: numbers.rate, eps: numbers.epsilon, c: numbers.c,
-            maximize: numbers.maximize ? 1 : 0)
+        var o = numbers.kernelOptions
         tk_sweep(rule.rawValue, p.dtype.code, p.pointer, g.pointer, a.pointer, b?.pointer, Int64(p.count), &o)
+    }
+}
+
+extension SweepNumbers {
+    var kernelOptions: tk_sweep_options {
+        tk_sweep_options(decay: decay, shrink: shrink, rate: rate, eps: epsilon, c: c, maximize: maximize ? 1 : 0)
     }
 }

@@ -4,6 +4,14 @@ extension RecordingBackend {
     func axpy(_ alpha: Double, _ x: RawTensor, _ y: RawTensor) { declines("axpy") }
     func fused(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape) { declines("fused") }
     func reduce(_ op: ReduceKernel, _ x: RawTensor, _ out: RawTensor, _ view: AxisView) { declines("reduce") }
+    func compensatedSum(_ x: RawTensor, _ out: RawTensor, _ view: AxisView) { declines("compensated sum") }
+    func roundStochastically(_ x: RawTensor, to out: RawTensor, seed: UInt64, offset: UInt64) {
+        declines("roundedStochastically")
+    }
+    func narrowStep(
+        _ rule: StepRule, _ p: RawTensor, _ g: RawTensor, _ a: RawTensor?, _ b: RawTensor?, _ c: RawTensor?,
+        _ rounding: NarrowRounding
+    ) { declines("narrowStep") }
     func argReduce(minimum: Bool, _ x: RawTensor, _ out: RawTensor, _ view: AxisView) { declines("argReduce") }
     func meanAndM2(_ x: RawTensor, mean: RawTensor, m2: RawTensor, _ view: AxisView) { declines("meanAndM2") }
     func cumsum(_ x: RawTensor, _ out: RawTensor, _ view: AxisView) { declines("cumsum") }

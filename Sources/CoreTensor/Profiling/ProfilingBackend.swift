@@ -297,6 +297,21 @@ final class ProfilingBackend: Backend {
         }
     }
 
+    func narrowStep(
+        _ rule: StepRule, _ p: RawTensor, _ g: RawTensor, _ a: RawTensor?, _ b: RawTensor?, _ c: RawTensor?,
+        _ rounding: NarrowRounding
+    ) {
+        time("narrowStep", [p, g, a, b, c, p, a, b, c]) { timed.narrowStep(rule, p, g, a, b, c, rounding) }
+    }
+
+    func roundStochastically(_ x: RawTensor, to out: RawTensor, seed: UInt64, offset: UInt64) {
+        time("roundStochastically", [x, out]) { timed.roundStochastically(x, to: out, seed: seed, offset: offset) }
+    }
+
+    func compensatedSum(_ x: RawTensor, _ out: RawTensor, _ view: AxisView) {
+        time("compensatedSum", [x, out]) { timed.compensatedSum(x, out, view) }
+    }
+
     func readsChannelsLast(_ dtype: DType, _ plan: ConvolutionPlan) -> Bool { timed.readsChannelsLast(dtype, plan) }
 
     func convolution(_ x: RawTensor, weight: RawTensor, bias: RawTensor?, _ out: RawTensor, _ plan: ConvolutionPlan) {

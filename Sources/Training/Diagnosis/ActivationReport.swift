@@ -1,10 +1,16 @@
 import CoreTensor
 import Foundation
+import NN
 
 /// The result of one operation.
 public struct ActivationStatistics: Sendable {
     /// The operation as the tape calls it: `ReLUBackward`.
     public let operation: String
+    /// The module whose parameter it takes, by its path in the model (`blocks.0.attention.qkv`; empty for the model itself); nil where it takes
+    /// none, as ReLU, or the report was not given the model.
+    public let module: String?
+    /// For operations without parameters: the module of the last operation before that had some.
+    public let after: String?
     /// The user's line that called it; nil where there is no debug information.
     public let line: String?
     /// Its shape.
@@ -27,22 +33,57 @@ public struct ActivationStatistics: Sendable {
 /// activations that grow or shrink from layer to layer.
 ///
 /// ```swift
-/// print(ActivationReport { model(x) })
+/// print(ActivationReport(model) { model(x) })
 /// ```
 public struct ActivationReport: Sendable, CustomStringConvertible {
     /// One for each operation that was recorded, in the order of the calls.
     public let operations: [ActivationStatistics]
 
-    /// Runs `body` and looks at what is recorded on this thread meanwhile: operations on what requires no gradient are not among it.
-    public init<R>(_ body: () throws -> R) rethrows {
+    /// Runs `body` and looks at what is recorded on this thread meanwhile: operations on what requires no gradient are not among it. With the
+    /// model they are named by its modules.
+    public init<R>(_ model: Module? = nil, _ body: () throws -> R) rethrows {
         var seen: [ActivationStatistics] = []
+        let owners = Self.owners(model)
+        var last: String?
         _ = try OutputWatch.run({ node, output in
-            if output.dtype.isFloatingPoint && output.count > 0 { seen.append(Self.statistics(node, output)) }
+            let module = Self.owner(of: node, owners)
+            last = module ?? last
+            if output.dtype.isFloatingPoint && output.count > 0 {
+                seen.append(Self.statistics(node, output, module, after: module == nil ? last : nil))
+            }
         }) { try withGrad(body) }
         operations = seen
     }
 
-    private static func statistics(_ node: Node, _ output: Tensor) -> ActivationStatistics {
+    /// The modules' paths by the leaves of their parameters.
+    private static func owners(_ model: Module?) -> [ObjectIdentifier: String] {
+        var owners: [ObjectIdentifier: String] = [:]
+        for (name, parameter) in model?.namedParameters ?? [] {
+            guard let leaf = parameter.value.tapeNode else { continue }
+            owners[ObjectIdentifier(leaf)] = name.split(separator: ".").dropLast().joined(separator: ".")
+        }
+        return owners
+    }
+
+    /// The module of the first parameter among a node's inputs, which may be seen through a cast or another view.
+    private static func owner(of node: Node, _ owners: [ObjectIdentifier: String]) -> String? {
+        if owners.isEmpty { return nil }
+        for case let edge? in node.nextEdges {
+            var source = edge.node
+            while views.contains(source.name), let next = source.nextEdges.first ?? nil { source = next.node }
+            if let owner = owners[ObjectIdentifier(source)] { return owner }
+        }
+        return nil
+    }
+
+    /// Operations that only show a parameter in another way.
+    private static let views: Set = [
+        "CastBackward", "ReshapeBackward", "PermuteBackward", "ExpandBackward", "SliceBackward",
+    ]
+
+    private static func statistics(
+        _ node: Node, _ output: Tensor, _ module: String?, after: String?
+    ) -> ActivationStatistics {
         withoutGrad {
             let x = output.to(.float64), count = Double(x.count)
             func share(_ mask: Tensor) -> Double { mask.sum().item(Double.self) / count }
@@ -55,7 +96,7 @@ public struct ActivationReport: Sendable, CustomStringConvertible {
             if node.name.hasPrefix("Tanh") { saturated = share(abs(x) .> 0.99) }
             if node.name.hasPrefix("Sigmoid") || node.name.hasPrefix("Softmax") { saturated = share((x .> 0.99) .| (x .< 0.01)) }
             return ActivationStatistics(
-                operation: node.name, line: node.site.userLine, shape: output.shape, mean: mean,
+                operation: node.name, module: module, after: after, line: node.site.userLine, shape: output.shape, mean: mean,
                 standardDeviation: ((x - mean) * (x - mean)).mean().item(Double.self).squareRoot(),
                 minimum: x.min().item(Double.self),
                 maximum: x.max().item(Double.self), zeroShare: share(x .== 0), nonFiniteShare: 1 - share(x.isFinite),
@@ -71,7 +112,8 @@ public struct ActivationReport: Sendable, CustomStringConvertible {
     /// A table.
     public var description: String {
         let names = operations.map {
-            $0.operation.replacingOccurrences(of: "Backward", with: "") + ($0.line.map { " \($0)" } ?? "")
+            ($0.module.map { $0.isEmpty ? "" : "\($0) " } ?? $0.after.map { "after \($0): " } ?? "")
+                + $0.operation.replacingOccurrences(of: "Backward", with: "") + ($0.line.map { " \($0)" } ?? "")
         }
         let width = max(names.map(\.count).max() ?? 0, 9)
         return

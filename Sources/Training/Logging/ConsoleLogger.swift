@@ -55,6 +55,7 @@ public final class ConsoleLogger: TrainingCallback {
                 case .finished: "done"
                 case .earlyStopping: "no improvement any more"
                 case .interrupted(let signal): "interrupted by signal \(signal)"
+                case .cancelled: "cancelled"
                 case .stopped(let reason): reason
                 }
             line("\(why) after \(summary.steps) steps")

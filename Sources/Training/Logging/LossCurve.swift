@@ -1,7 +1,8 @@
 import Data
 import Foundation
 
-/// The losses of training and the metrics of validation as an SVG chart, written after every validation and at the end.
+/// The losses of training and the metrics of validation as a chart, written after every validation and at the end: as PNG
+/// if the file's name ends in `.png`, otherwise as SVG.
 public final class LossCurve: TrainingCallback {
     private let path: String
     private let log: String?

@@ -84,7 +84,7 @@ extension Trainer {
         return try autocast(to: dtype, body)
     }
 
-    private func dropGradients() {
+    func dropGradients() {
         if accumulator.count > 0 { accumulator.finish() }
         optimizer.zeroGrad()
     }

@@ -55,6 +55,8 @@ public final class Trainer<Batch: Sendable> {
     typealias StepInput = (batch: Batch, random: RandomGenerator.State, buffers: [Tensor])
     /// The batches of the step under way, for finding where a NaN came from.
     var inputs: [StepInput] = []
+    /// The run as it was before the step under way.
+    private var stepBegin: (state: TrainerState, random: RandomGenerator.State, buffers: [Tensor])?
     private var stepBegan = ContinuousClock.now
 
     /// - Parameters:
@@ -81,7 +83,8 @@ public final class Trainer<Batch: Sendable> {
     /// Trains, and measures on `validation` as the options say.
     ///
     /// Throws ``TrainingError`` where training cannot go on, `CheckpointError` or `FileError` where a run cannot be resumed or the last checkpoint not
-    /// be written, and what loaders and closures throw. The weights are then those of the last step.
+    /// be written, and what loaders and closures throw. The weights are then those of the last step. Where the task is cancelled, a checkpoint
+    /// is written as for a signal before `CancellationError` is thrown; resumed from it, the run ends with the same bits.
     public func fit<L: BatchLoader, V: AsyncSequence>(
         _ loader: L, validation: V?, isolation: isolated (any Actor)? = #isolation
     ) async throws -> TrainingSummary where L.Element == Batch, V.Element == Batch, V.Failure == any Error {
@@ -93,12 +96,37 @@ public final class Trainer<Batch: Sendable> {
         notify(.began(step: state.step, total: options.steps))
         model.train()
         stepBegan = .now
+        do {
+            let end = try await train(loader, validation, interruption, isolation: isolation)
+            let summary = state.summary(end)
+            try saveAtTheEnd()
+            notify(.ended(summary))
+            return summary
+        } catch let error as CancellationError {
+            backToStepBegin()
+            try saveAtTheEnd()
+            notify(.ended(state.summary(.cancelled)))
+            throw error
+        }
+    }
+
+    /// The loop itself, up to why it ends.
+    private func train<L: BatchLoader, V: AsyncSequence>(
+        _ loader: L, _ validation: V?, _ interruption: Interruption?, isolation: isolated (any Actor)?
+    ) async throws -> TrainingEnd where L.Element == Batch, V.Element == Batch, V.Failure == any Error {
+        if state.validationIsDue == true { try await validate(validation, isolation: isolation) }
         var end = endReached(interruption)
         while end == nil {
             loader.state = state.loader
             var iterator = loader.makeAsyncIterator()
             while end == nil {
-                guard let batch = try await iterator.next(isolation: isolation) else { break }
+                try Task.checkCancellation()
+                guard let batch = try await iterator.next(isolation: isolation) else {
+                    // A sequence may end early where its task is cancelled.
+                    try Task.checkCancellation()
+                    break
+                }
+                if pending.batches == 0 { noteStepBegin() }
                 state.loader = loader.state
                 try accumulate(batch)
                 if pending.batches == options.accumulation {
@@ -121,10 +149,22 @@ public final class Trainer<Batch: Sendable> {
             end = endReached(interruption)
             if end == nil && options.saveEvery == nil { save() }
         }
-        let summary = state.summary(end!)
-        try saveAtTheEnd()
-        notify(.ended(summary))
-        return summary
+        return end!
+    }
+
+    /// Keeps what a step that is never finished would have changed: with accumulation, a run may be cancelled between its batches.
+    private func noteStepBegin() {
+        if options.accumulation > 1 { stepBegin = (state, generator.state, model.namedBuffers.map(\.buffer.value)) }
+    }
+
+    /// Takes back the batches of a step that is not finished, so that the run is as it was after the last one.
+    private func backToStepBegin() {
+        guard pending.batches > 0, let begin = stepBegin else { return }
+        dropGradients()
+        (pending, inputs) = (PendingStep(), [])
+        state = begin.state
+        generator.state = begin.random
+        for (buffer, value) in zip(model.namedBuffers.map(\.buffer), begin.buffers) { buffer.value = value }
     }
 
     /// Means of the metrics over a sequence of batches, in evaluation mode and with the averaged weights if there are any.
@@ -159,6 +199,7 @@ public final class Trainer<Batch: Sendable> {
     private func validate<V: AsyncSequence>(_ batches: V?, isolation: isolated (any Actor)?) async throws
     where V.Element == Batch, V.Failure == any Error {
         guard let batches else { return }
+        state.validationIsDue = true
         let metrics = try await evaluate(batches, isolation: isolation)
         guard let value = metrics[options.monitor] else {
             throw TrainingError(
@@ -167,6 +208,7 @@ public final class Trainer<Batch: Sendable> {
                 step: state.step, origin: nil)
         }
         let isBest = state.take(value, metrics, options)
+        state.validationIsDue = nil
         plateau?.advance(value)
         notify(.validation(step: state.step, epoch: state.epoch, metrics: metrics, isBest: isBest))
         if isBest { save(as: "best") }

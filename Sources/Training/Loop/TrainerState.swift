@@ -18,6 +18,8 @@ struct TrainerState: Codable {
     var scaler: GradScaler.State?
     var plateau: ReduceOnPlateau.State?
     var averageCount = 0
+    /// Whether a validation was begun and not finished: a resumed run begins with it.
+    var validationIsDue: Bool?
 
     var epochLoss: Double {
         get { Double(bitPattern: epochLossBits) }

@@ -68,6 +68,8 @@ public enum TrainingEnd: Sendable, Equatable {
     case earlyStopping
     /// A signal asked for it: SIGINT, SIGTERM.
     case interrupted(signal: Int32)
+    /// The task that trains was cancelled.
+    case cancelled
     /// A callback asked for it.
     case stopped(reason: String)
 }

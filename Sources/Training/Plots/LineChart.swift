@@ -1,6 +1,6 @@
 import Foundation
 
-/// A line chart as SVG: loss curves, gradient norms.
+/// A line chart, as SVG or PNG: loss curves, gradient norms.
 ///
 /// ```swift
 /// var chart = LineChart(title: "Loss", xLabel: "step", yLabel: "cross-entropy")
@@ -39,60 +39,45 @@ public struct LineChart: Sendable {
         series.append(Series(name: name, points: points))
     }
 
-    /// Colours that the colour-blind can tell apart (Okabe and Ito, 2008).
-    private static let colors = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-
-    /// The chart as the text of an SVG file.
-    public var svg: String {
+    /// Draws everything.
+    func draw(on canvas: inout some ChartCanvas) {
         let left = 72.0, right = 16.0, top = 40.0, bottom = 52.0
         let lines = series.map { line in
             line.points.filter { $0.x.isFinite && $0.y.isFinite && (!isLogarithmic || $0.y > 0) }
                 .map { (x: $0.x, y: isLogarithmic ? log10($0.y) : $0.y) }
         }
         let (xLow, xHigh) = Self.range(lines.flatMap { $0.map(\.x) }), (yLow, yHigh) = Self.range(lines.flatMap { $0.map(\.y) })
-        func px(_ x: Double) -> Double { left + (x - xLow) / (xHigh - xLow) * (width - left - right) }
-        func py(_ y: Double) -> Double { height - bottom - (y - yLow) / (yHigh - yLow) * (height - top - bottom) }
-        func f(_ v: Double) -> String { String(format: "%.1f", v) }
-        var out = """
-            <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(f(width)) \(f(height))" font-family="sans-serif" font-size="12">
-            <rect width="100%" height="100%" fill="white"/>
-            <text x="\(f(width / 2))" y="22" text-anchor="middle" font-size="15">\(Self.escaped(title))</text>
-            <text x="\(f((left + width - right) / 2))" y="\(f(height - 12))" text-anchor="middle">\(Self.escaped(xLabel))</text>
-            <text transform="translate(16 \(f((top + height - bottom) / 2))) rotate(-90)" text-anchor="middle">\(Self.escaped(yLabel))</text>
-
-            """
+        // Differences of halves: the whole one may be infinite.
+        func share(_ v: Double, _ low: Double, _ high: Double) -> Double { (v / 2 - low / 2) / (high / 2 - low / 2) }
+        func px(_ x: Double) -> Double { left + share(x, xLow, xHigh) * (width - left - right) }
+        func py(_ y: Double) -> Double { height - bottom - share(y, yLow, yHigh) * (height - top - bottom) }
+        canvas.text(title, at: (width / 2, 22), .middle, size: 15, isRotated: false)
+        canvas.text(xLabel, at: ((left + width - right) / 2, height - 12), .middle, size: 12, isRotated: false)
+        canvas.text(yLabel, at: (16, (top + height - bottom) / 2), .middle, size: 12, isRotated: true)
         for tick in Self.ticks(xLow, xHigh) {
-            out +=
-                "<line x1=\"\(f(px(tick)))\" x2=\"\(f(px(tick)))\" y1=\"\(f(top))\" y2=\"\(f(height - bottom))\" stroke=\"#ddd\"/>\n"
-            out +=
-                "<text x=\"\(f(px(tick)))\" y=\"\(f(height - bottom + 16))\" text-anchor=\"middle\">\(Self.label(tick))</text>\n"
+            canvas.line((px(tick), top), (px(tick), height - bottom), .grid, width: 1)
+            canvas.text(Self.label(tick), at: (px(tick), height - bottom + 16), .middle, size: 12, isRotated: false)
         }
         for tick in isLogarithmic ? Self.powers(yLow, yHigh) : Self.ticks(yLow, yHigh) {
+            canvas.line((left, py(tick)), (width - right, py(tick)), .grid, width: 1)
             let text = isLogarithmic ? Self.label(pow(10, tick)) : Self.label(tick)
-            out +=
-                "<line x1=\"\(f(left))\" x2=\"\(f(width - right))\" y1=\"\(f(py(tick)))\" y2=\"\(f(py(tick)))\" stroke=\"#ddd\"/>\n"
-            out += "<text x=\"\(f(left - 6))\" y=\"\(f(py(tick) + 4))\" text-anchor=\"end\">\(text)</text>\n"
+            canvas.text(text, at: (left - 6, py(tick) + 4), .end, size: 12, isRotated: false)
         }
-        out +=
-            "<rect x=\"\(f(left))\" y=\"\(f(top))\" width=\"\(f(width - left - right))\" height=\"\(f(height - top - bottom))\" fill=\"none\" stroke=\"#888\"/>\n"
+        canvas.rectangle((left, top), width: width - left - right, height: height - top - bottom, .frame)
         for (index, line) in lines.enumerated() {
-            let color = Self.colors[index % Self.colors.count]
-            let path = Self.thinned(line, most: 2000).map { "\(f(px($0.x))),\(f(py($0.y)))" }.joined(separator: " ")
-            if line.count == 1 {
-                out += "<circle cx=\"\(f(px(line[0].x)))\" cy=\"\(f(py(line[0].y)))\" r=\"3\" fill=\"\(color)\"/>\n"
-            } else if !line.isEmpty {
-                out += "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(color)\" stroke-width=\"1.5\"/>\n"
-            }
-            let y = top + 16 + 16 * Double(index)
-            out +=
-                "<line x1=\"\(f(width - right - 150))\" x2=\"\(f(width - right - 130))\" y1=\"\(f(y - 4))\" y2=\"\(f(y - 4))\" stroke=\"\(color)\" stroke-width=\"2\"/>\n"
-            out += "<text x=\"\(f(width - right - 124))\" y=\"\(f(y))\">\(Self.escaped(series[index].name))</text>\n"
+            let color = ChartColor.lines[index % ChartColor.lines.count]
+            let points = Self.thinned(line, most: 2000).map { (x: px($0.x), y: py($0.y)) }
+            if points.count == 1 { canvas.dot(points[0], radius: 3, color) }
+            if points.count > 1 { canvas.polyline(points, color, width: 1.5) }
         }
-        return out + "</svg>\n"
+        // The legend, beside its longest name.
+        let names = Double(series.map(\.name.count).max() ?? 0) * 6.2, start = width - right - max(names, 94) - 56
+        for (index, line) in series.enumerated() {
+            let y = top + 16 + 16 * Double(index)
+            canvas.line((start, y - 4), (start + 20, y - 4), ChartColor.lines[index % ChartColor.lines.count], width: 2)
+            canvas.text(line.name, at: (start + 26, y), .start, size: 12, isRotated: false)
+        }
     }
-
-    /// Writes the chart; an earlier file stays until this one is complete. Throws `FileError`.
-    public func write(_ path: String) throws { try writeText(svg, to: path) }
 
     private static func range(_ values: [Double]) -> (Double, Double) {
         guard let low = values.min(), let high = values.max() else { return (0, 1) }
@@ -124,10 +109,5 @@ public struct LineChart: Sendable {
         if points.count <= most { return points }
         let step = (points.count + most - 1) / most
         return stride(from: 0, to: points.count - 1, by: step).map { points[$0] } + [points.last!]
-    }
-
-    private static func escaped(_ text: String) -> String {
-        text.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
-            .replacingOccurrences(of: ">", with: "&gt;")
     }
 }
