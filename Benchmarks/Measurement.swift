@@ -73,7 +73,10 @@ struct Measurement: Encodable {
 struct Stopwatch {
     var budget: Double
     var threads: Int
+    /// Bounds of the CPU.
     var peaks: MachinePeaks
+    /// A GPU goes on by itself: its work is waited for before the clock is read.
+    var device = Device.cpu
 
     private static func now() -> Double {
         var t = timespec()
@@ -84,6 +87,7 @@ struct Stopwatch {
     private func sample(_ call: () -> Void, _ inner: Int) -> Double {
         let start = Self.now()
         for _ in 0..<inner { call() }
+        if device.kind == .cuda { CUDA.synchronize(device) }
         return (Self.now() - start) / Double(inner)
     }
 
@@ -106,13 +110,14 @@ struct Stopwatch {
     }
 
     func measure(_ workload: Workload) throws -> Measurement {
-        MemoryStatistics.resetPeak()
+        let isCPU = device.kind == .cpu
+        if isCPU { MemoryStatistics.resetPeak() } else { CUDA.resetPeakMemory(device) }
         ResidentMemory.resetPeak()
         let timed = try workload.setUp()
         warmUp(timed.call, timed.inner)
         var own: [Double] = []
         var other: [Double] = []
-        if let reference = timed.reference {
+        if let reference = timed.reference, isCPU {
             // In turns, so that both see the same machine. The pause lets the threads of one go to sleep.
             for _ in 0..<5 {
                 usleep(50_000)
@@ -131,9 +136,10 @@ struct Stopwatch {
             name: workload.name, group: workload.group, dtype: workload.dtype, shape: timed.shape, threads: threads,
             medianSeconds: median,
             minimumSeconds: own.min()!, samples: own.count)
-        result.peakMegabytes = Double(MemoryStatistics.current.peakBytesInUse) / 1e6
+        let peak = isCPU ? MemoryStatistics.current.peakBytesInUse : CUDA.memoryStatistics(device).peakBytesInUse
+        result.peakMegabytes = Double(peak) / 1e6
         result.peakResidentMegabytes = ResidentMemory.peakMegabytes
-        if timed.flops > 0 || timed.bytes > 0 {
+        if isCPU && (timed.flops > 0 || timed.bytes > 0) {
             result.shareOfBound = max(timed.flops / peaks.flopsPerSecond, timed.bytes / peaks.bytesPerSecond) / median
         }
         if timed.flops > 0 { result.gflops = timed.flops / median / 1e9 }
@@ -142,7 +148,7 @@ struct Stopwatch {
             result.itemsPerSecond = items.count / median
             result.unit = items.unit
         }
-        if let reference = timed.reference {
+        if let reference = timed.reference, isCPU {
             result.reference = reference.name
             result.referenceSeconds = middle(other)
             result.ratio = result.referenceSeconds! / median

@@ -79,7 +79,7 @@ public struct RawTensor: @unchecked Sendable {
     func reshaped(_ shape: Shape) -> RawTensor { contiguous().view(.dense(shape)) }
 
     /// Broadcast to `shape` by zero strides; the caller has checked that it fits.
-    func broadcast(to shape: Shape) -> RawTensor {
+    public func broadcast(to shape: Shape) -> RawTensor {
         if layout.shape == shape { return self }
         let lead = shape.count - layout.rank
         var strides = [Int](repeating: 0, count: shape.count)
