@@ -62,9 +62,7 @@ struct AutoencoderExample: AsyncParsableCommand {
 
     /// The error on test images, that of principal components, and the accuracy of the linear probe.
     func trained() async throws -> (error: Double, linearError: Double, probe: Double) {
-        let folder =
-            data
-            ?? ExampleData.fashionMNIST
+        let folder = data ?? ExampleData.fashionMNIST
         let training = try LabelledImages(folder: folder, training: true),
             test = try LabelledImages(folder: folder, training: false)
         let size = training.images.shape[2], count = min(limit ?? training.count, training.count)

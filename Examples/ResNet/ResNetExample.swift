@@ -59,9 +59,7 @@ struct ResNetExample: AsyncParsableCommand {
 
     /// The metrics are those of the test images: `loss` and `accuracy`.
     func trained() async throws -> TrainingSummary {
-        let folder =
-            data
-            ?? ExampleData.fashionMNIST
+        let folder = data ?? ExampleData.fashionMNIST
         let training = try LabelledImages(folder: folder, training: true),
             test = try LabelledImages(folder: folder, training: false)
         let size = training.images.shape[2], count = min(limit ?? training.count, training.count)
