@@ -37,15 +37,19 @@ let package = Package(
         .target(name: "Training", dependencies: ["CoreTensor", "Autograd", "NN", "Optimizers", "Data"]),
         .target(name: "Transformers", dependencies: ["CoreTensor", "Autograd", "NN", "Data"]),
         .target(name: "Serving", dependencies: ["CoreTensor", "Data", "Transformers"]),
+        // Word vectors, by a kernel of their own.
+        .target(name: "WordEmbeddings", dependencies: ["CKernels", "CoreTensor", "NN", "Data"]),
         .target(
             name: "Tapestry",
             dependencies: [
                 "CoreTensor", "CUDABackend", "Autograd", "NN", "Optimizers", "Transformers", "Quantization", "Data", "Training",
-                "Serving",
+                "Serving", "WordEmbeddings",
             ]),
+        // Where the examples' data lies.
+        .target(name: "ExampleData", path: "Examples/Data", exclude: ["README.md", "fashion-mnist", "shakespeare_8_plays.txt"]),
         .executableTarget(
             name: "MiniGPT",
-            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/MiniGPT"),
         .executableTarget(
             name: "Digits",
@@ -56,6 +60,14 @@ let package = Package(
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/AttentionMap"),
         .executableTarget(
+            name: "Autoencoder",
+            dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/Autoencoder"),
+        .executableTarget(
+            name: "CharRNN",
+            dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/CharRNN"),
+        .executableTarget(
             name: "Chat",
             dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/Chat"),
@@ -65,11 +77,15 @@ let package = Package(
             path: "Examples/Generate"),
         .executableTarget(
             name: "MaskedLM",
-            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/MaskedLM"),
         .executableTarget(
+            name: "ResNet",
+            dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/ResNet"),
+        .executableTarget(
             name: "SentenceEmbedding",
-            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/SentenceEmbedding"),
         .executableTarget(
             name: "Serve",
@@ -81,16 +97,12 @@ let package = Package(
             path: "Examples/Translate"),
         .executableTarget(
             name: "VisionTransformer",
-            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/VisionTransformer"),
         .executableTarget(
-            name: "Autoencoder",
-            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
-            path: "Examples/Autoencoder"),
-        .executableTarget(
-            name: "ResNet",
-            dependencies: ["Tapestry", .product(name: "ArgumentParser", package: "swift-argument-parser")],
-            path: "Examples/ResNet"),
+            name: "Word2Vec",
+            dependencies: ["Tapestry", "ExampleData", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/Word2Vec"),
         .executableTarget(name: "VanishingGradients", dependencies: ["Tapestry"], path: "Examples/VanishingGradients"),
         .executableTarget(name: "XOR", dependencies: ["Tapestry"], path: "Examples/XOR"),
         .executableTarget(name: "BackpropTrace", dependencies: ["Tapestry"], path: "Examples/BackpropTrace"),
@@ -100,7 +112,8 @@ let package = Package(
                 "Tapestry", "CKernels", "COpenBLAS", "CStream",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            path: "Benchmarks", exclude: ["RESULTS.md", "CStream", "compare.py"]),
+            path: "Benchmarks",
+            exclude: ["RESULTS.md", "CStream", "compare.py", "gpu_peers.py", "checkpoint_peers.py", "gensim_bench.py"]),
         .target(name: "CStream", path: "Benchmarks/CStream"),
         .target(
             name: "ConformanceSuite",
@@ -138,10 +151,13 @@ let package = Package(
         .testTarget(
             name: "ExampleTests",
             dependencies: [
-                "Tapestry", "AttentionMap", "Autoencoder", "Chat", "Generate", "MaskedLM", "ResNet", "SentenceEmbedding", "Serve",
-                "Translate", "VisionTransformer",
+                "Tapestry", "ExampleData", "AttentionMap", "Autoencoder", "CharRNN", "Chat", "Generate", "MaskedLM", "ResNet",
+                "SentenceEmbedding", "Serve", "Translate", "VisionTransformer", "Word2Vec",
             ],
             path: "Tests/ExampleTests"),
+        .testTarget(
+            name: "WordEmbeddingsTests", dependencies: ["Tapestry", "WordEmbeddings", "CKernels"],
+            path: "Tests/WordEmbeddingsTests"),
         .testTarget(name: "ServingTests", dependencies: ["Tapestry", "TestSupport"], path: "Tests/ServingTests"),
         .testTarget(
             name: "TransformersTests", dependencies: ["Tapestry", "TestSupport", "ConformanceSuite"],

@@ -7,7 +7,7 @@ extension Workloads {
         let flops = 4 * Double(s * s) * 64 * 12 / 2, shape = "B1 H12 D64 S\(s) causal"
         func fused(_ q: Tensor, _ k: Tensor, _ v: Tensor) -> Tensor { scaledDotProductAttention(q, k, v, causal: true) }
         func naive() -> (Tensor, Tensor, Tensor) -> Tensor {
-            let hidden = Tensor(ones: [s, s]).triu(diagonal: 1).to(.bool)
+            let hidden = Tensor(ones: [s, s]).triu(diagonal: 1).to(.bool).to(device)
             return { q, k, v in softmax((matmul(q, k.transposed()) / 8).maskedFill(hidden, -Double.infinity)) • v }
         }
         return [("sdpa", { fused }), ("naive", naive)].flatMap { kind, make -> [Workload] in

@@ -6,7 +6,14 @@ import Tapestry
 @main
 struct Benchmarks: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Times Tapestry's operations and training steps.",
+        abstract: "Times Tapestry.", subcommands: [Measure.self, MeasureCheckpoint.self, MeasureTokenizer.self],
+        defaultSubcommand: Measure.self)
+}
+
+/// What runs if nothing else is said: the workloads.
+struct Measure: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "workloads", abstract: "Times operations, training steps and inference.",
         discussion: "Rows with a reference are timed in turns with it; a ratio above 1 is faster than the reference.")
 
     @Option(help: "Names to run, with * for anything; several separated by commas.")
@@ -27,6 +34,8 @@ struct Benchmarks: ParsableCommand {
     var scaling = false
     @Option(help: "Threads; by default as the library chooses.")
     var threads: Int?
+    @Option(help: "Where to run: cpu, or cuda:0, cuda:1 … for operations, products, attention, optimizers and training.")
+    var device = "cpu"
 
     func validate() throws {
         if !(budget > 0) { throw ValidationError("--budget is \(budget); it must be above 0") }
@@ -36,8 +45,13 @@ struct Benchmarks: ParsableCommand {
     func run() throws {
         let patterns = filter.split(separator: ",").map(String.init)
         let types = dtype.split(separator: ",").map(String.init)
-        let chosen = Workloads.all.filter { workload in
+        var chosen = Workloads.all.filter { workload in
             patterns.contains { fnmatch($0, workload.name, 0) == 0 } && (types.contains(workload.dtype) || dtype == "all")
+        }
+        Workloads.device = try Self.device(device)
+        if Workloads.device.kind == .cuda {
+            chosen = chosen.filter { Workloads.deviceGroups.contains($0.group) }
+            if scaling { throw ValidationError("--scaling is of the CPU") }
         }
         if chosen.isEmpty { throw ValidationError("no workload of type \(dtype) is named \(filter); see --list") }
         if list {
@@ -46,6 +60,7 @@ struct Benchmarks: ParsableCommand {
         }
         if let threads { Configuration.threadCount = threads }
         print(Tapestry.configuration)
+        if Workloads.device.kind == .cuda { print(CUDA.describe(Workloads.device)) }
         if profile {
             for workload in chosen { try show(workload) }
             return
@@ -55,7 +70,8 @@ struct Benchmarks: ParsableCommand {
             String(
                 format: "bounds: %.0f GFLOP/s (float32 multiply-adds), %.1f GB/s (triad)", peaks.flopsPerSecond / 1e9,
                 peaks.bytesPerSecond / 1e9))
-        let stopwatch = Stopwatch(budget: budget, threads: Configuration.threadCount, peaks: peaks)
+        let stopwatch = Stopwatch(
+            budget: budget, threads: Configuration.threadCount, peaks: peaks, device: Workloads.device)
         if scaling {
             Scaling.run(stopwatch: stopwatch)
             return
@@ -71,6 +87,15 @@ struct Benchmarks: ParsableCommand {
         if let json { try write(results, json) }
     }
 
+    /// The device of a name. Throws why there is none.
+    private static func device(_ name: String) throws -> Device {
+        if name == "cpu" { return .cpu }
+        guard name.hasPrefix("cuda:"), let index = Int(name.dropFirst(5)) else {
+            throw ValidationError("--device is \(name); it must be cpu or cuda:0, cuda:1 …")
+        }
+        return try CUDA.device(index)
+    }
+
     private func show(_ workload: Workload) throws {
         let timed = try workload.setUp()
         for _ in 0..<3 { timed.call() }
@@ -82,7 +107,7 @@ struct Benchmarks: ParsableCommand {
 
     private func write(_ results: [Measurement], _ path: String) throws {
         struct Report: Encodable {
-            let configuration: String
+            let configuration, device: String
             let date: String
             let peakGflops, peakGigabytesPerSecond: Double
             let measurements: [Measurement]
@@ -90,7 +115,7 @@ struct Benchmarks: ParsableCommand {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         let report = Report(
-            configuration: "\(Tapestry.configuration)", date: ISO8601DateFormatter().string(from: Date()),
+            configuration: "\(Tapestry.configuration)", device: device, date: ISO8601DateFormatter().string(from: Date()),
             peakGflops: MachinePeaks.measured.flopsPerSecond / 1e9,
             peakGigabytesPerSecond: MachinePeaks.measured.bytesPerSecond / 1e9, measurements: results)
         try encoder.encode(report).write(to: URL(fileURLWithPath: path), options: .atomic)

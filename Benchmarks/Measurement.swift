@@ -73,7 +73,10 @@ struct Measurement: Encodable {
 struct Stopwatch {
     var budget: Double
     var threads: Int
+    /// Bounds of the CPU.
     var peaks: MachinePeaks
+    /// A GPU goes on by itself: its work is waited for before the clock is read.
+    var device = Device.cpu
 
     private static func now() -> Double {
         var t = timespec()
@@ -84,6 +87,7 @@ struct Stopwatch {
     private func sample(_ call: () -> Void, _ inner: Int) -> Double {
         let start = Self.now()
         for _ in 0..<inner { call() }
+        if device.kind == .cuda { CUDA.synchronize(device) }
         return (Self.now() - start) / Double(inner)
     }
 
@@ -102,17 +106,18 @@ struct Stopwatch {
     /// The median time of one call, after a warm-up.
     func median(of call: () -> Void) -> Double {
         warmUp(call, 1)
-        return Self.median(samples(call, 1, budget))
+        return middle(samples(call, 1, budget))
     }
 
     func measure(_ workload: Workload) throws -> Measurement {
-        MemoryStatistics.resetPeak()
+        let isCPU = device.kind == .cpu
+        if isCPU { MemoryStatistics.resetPeak() } else { CUDA.resetPeakMemory(device) }
         ResidentMemory.resetPeak()
         let timed = try workload.setUp()
         warmUp(timed.call, timed.inner)
         var own: [Double] = []
         var other: [Double] = []
-        if let reference = timed.reference {
+        if let reference = timed.reference, isCPU {
             // In turns, so that both see the same machine. The pause lets the threads of one go to sleep.
             for _ in 0..<5 {
                 usleep(50_000)
@@ -126,14 +131,15 @@ struct Stopwatch {
         } else {
             own = samples(timed.call, timed.inner, budget)
         }
-        let median = Self.median(own)
+        let median = middle(own)
         var result = Measurement(
             name: workload.name, group: workload.group, dtype: workload.dtype, shape: timed.shape, threads: threads,
             medianSeconds: median,
             minimumSeconds: own.min()!, samples: own.count)
-        result.peakMegabytes = Double(MemoryStatistics.current.peakBytesInUse) / 1e6
+        let peak = isCPU ? MemoryStatistics.current.peakBytesInUse : CUDA.memoryStatistics(device).peakBytesInUse
+        result.peakMegabytes = Double(peak) / 1e6
         result.peakResidentMegabytes = ResidentMemory.peakMegabytes
-        if timed.flops > 0 || timed.bytes > 0 {
+        if isCPU && (timed.flops > 0 || timed.bytes > 0) {
             result.shareOfBound = max(timed.flops / peaks.flopsPerSecond, timed.bytes / peaks.bytesPerSecond) / median
         }
         if timed.flops > 0 { result.gflops = timed.flops / median / 1e9 }
@@ -142,16 +148,11 @@ struct Stopwatch {
             result.itemsPerSecond = items.count / median
             result.unit = items.unit
         }
-        if let reference = timed.reference {
+        if let reference = timed.reference, isCPU {
             result.reference = reference.name
-            result.referenceSeconds = Self.median(other)
+            result.referenceSeconds = middle(other)
             result.ratio = result.referenceSeconds! / median
         }
         return result
-    }
-
-    private static func median(_ values: [Double]) -> Double {
-        let sorted = values.sorted()
-        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
     }
 }

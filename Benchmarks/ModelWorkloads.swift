@@ -10,8 +10,8 @@ extension Workloads {
                 shapes += [[d], [d], [3 * d, d], [3 * d], [d, d], [d], [d], [d], [4 * d, d], [4 * d], [d, 4 * d], [d]]
             }
             shapes += [[d], [d]]
-            let parameters = shapes.map { Parameter(Tensor(normal: $0, standardDeviation: 0.02)) }
-            for parameter in parameters { parameter.grad = Tensor(normal: parameter.shape, standardDeviation: 0.01) }
+            let parameters = shapes.map { Parameter(Tensor(normal: $0, standardDeviation: 0.02).to(device)) }
+            for parameter in parameters { parameter.grad = Tensor(normal: parameter.shape, standardDeviation: 0.01).to(device) }
             let optimizer = make(parameters)
             let count = parameters.reduce(0) { $0 + $1.count }
             return Timed(
@@ -37,10 +37,10 @@ extension Workloads {
     ) -> Workload {
         Workload("e2e", name, dtype: mixed ? "bf16" : "f32") {
             let c = configuration()
-            let model = GPT(c)
+            let model = GPT(c).to(device)
             let optimizer = AdamW(model.parameters, learningRate: 1e-4, weightDecay: 0.1)
-            let ids = Tensor(integers: 0..<c.vocabulary, shape: [batch, length])
-            let targets = Tensor(integers: 0..<c.vocabulary, shape: [batch, length])
+            let ids = Tensor(integers: 0..<c.vocabulary, shape: [batch, length]).to(device)
+            let targets = Tensor(integers: 0..<c.vocabulary, shape: [batch, length]).to(device)
             let matrices = Double(c.layers * 12 * c.width * c.width + c.vocabulary * c.width)
             let square = Double(c.layers * 4 * length * length * c.width) / 2 * Double(batch)
             let tokens = Double(batch * length)
@@ -62,9 +62,10 @@ extension Workloads {
             let lstm = LSTM(512, 512, layers: 2, batchFirst: true)
             let head = Linear(512, 65)
         }
-        let model = Model()
+        let model = Model().to(device)
         let optimizer = AdamW(model.parameters, learningRate: 1e-3, weightDecay: 0.01)
-        let ids = Tensor(integers: 0..<65, shape: [16, 128]), targets = Tensor(integers: 0..<65, shape: [16, 128])
+        let ids = Tensor(integers: 0..<65, shape: [16, 128]).to(device)
+        let targets = Tensor(integers: 0..<65, shape: [16, 128]).to(device)
         let tokens = 16.0 * 128, matrices = 2.0 * 8 * 512 * 512 + 512 * 65
         return Timed(
             shape: "2 layers of 512, vocabulary 65, batch 16, length 128", flops: 6 * matrices * tokens, items: ("tokens", tokens)
@@ -79,9 +80,9 @@ extension Workloads {
         [
             lstm,
             Workload("e2e", "train_mlp784") {
-                let model = Sequential(Linear(784, 512), ReLU(), Linear(512, 256), ReLU(), Linear(256, 10))
+                let model = Sequential(Linear(784, 512), ReLU(), Linear(512, 256), ReLU(), Linear(256, 10)).to(device)
                 let optimizer = SGD(model.parameters, learningRate: 0.01)
-                let x = normal(128, 784), y = Tensor(integers: 0..<10, shape: [128])
+                let x = normal(128, 784), y = Tensor(integers: 0..<10, shape: [128]).to(device)
                 let n = 784 * 512 + 512 * 256 + 256 * 10
                 return Timed(
                     shape: "784-512-256-10 batch 128", flops: Double(6 * n * 128 - 2 * 784 * 512 * 128), items: ("images", 128),

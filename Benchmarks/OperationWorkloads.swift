@@ -3,12 +3,17 @@ import Tapestry
 enum Workloads {
     static let all: [Workload] =
         overhead + elementwise + reductions + copies + products + attention + convolutions + optimizers
-        + selection + linearAlgebra + words + models + vision + lowPrecision + inference
+        + selection + linearAlgebra + words + skipGram + models + vision + lowPrecision + inference
+
+    /// Where what is timed runs: workloads make their tensors there.
+    nonisolated(unsafe) static var device = Device.cpu
+    /// The groups that run on a GPU, too; the others read elements on the CPU or measure what only it has.
+    static let deviceGroups: Set<String> = ["op", "ew", "red", "matmul", "attn", "optim", "e2e"]
 
     static func normal(_ shape: Int..., grad: Bool = false) -> Tensor { normal(shape, grad: grad) }
 
     static func normal(_ shape: [Int], grad: Bool = false) -> Tensor {
-        var x = Tensor(normal: shape)
+        var x = Tensor(normal: shape).to(device)
         x.requiresGrad = grad
         return x
     }
@@ -44,7 +49,7 @@ enum Workloads {
             }
         },
         Workload("op", "op_mlp32_step") {
-            let model = Sequential(Linear(32, 32), ReLU(), Linear(32, 32))
+            let model = Sequential(Linear(32, 32), ReLU(), Linear(32, 32)).to(device)
             let optimizer = SGD(model.parameters, learningRate: 0.01)
             let x = normal(1, 32), y = normal(1, 32)
             return Timed(shape: "x(1,32) 32-32-32", items: ("steps", 1), inner: 100) {
@@ -146,7 +151,7 @@ enum Workloads {
             }
         },
         Workload("red", "logsoftmax_nll_fwdbwd") {
-            let x = normal(2048, 50257, grad: true), labels = Tensor(integers: 0..<50257, shape: [2048])
+            let x = normal(2048, 50257, grad: true), labels = Tensor(integers: 0..<50257, shape: [2048]).to(device)
             return Timed(shape: "(2048,50257)", bytes: 12 * Double(x.count)) {
                 clear(x)
                 crossEntropy(x, labels).backward()
@@ -211,7 +216,7 @@ enum Workloads {
     /// Matrix products of one element type.
     static func products(_ dtype: DType, _ label: String) -> [Workload] {
         @Sendable func normal(_ shape: Int..., grad: Bool = false) -> Tensor {
-            var x = Tensor(normal: shape).to(dtype)
+            var x = Tensor(normal: shape).to(dtype).to(device)
             x.requiresGrad = grad
             return x
         }

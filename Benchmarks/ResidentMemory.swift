@@ -10,9 +10,14 @@ enum ResidentMemory {
     }
 
     /// The peak since the last reset, in units of 10⁶ bytes; nil where the system does not tell.
-    static var peakMegabytes: Double? {
+    static var peakMegabytes: Double? { status("VmHWM:") }
+
+    /// What is in memory now, mapped files included, in units of 10⁶ bytes.
+    static var megabytes: Double? { status("VmRSS:") }
+
+    private static func status(_ name: String) -> Double? {
         guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
-            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix(name) }),
             let kibibytes = Double(line.split(whereSeparator: \.isWhitespace)[1])
         else { return nil }
         return kibibytes * 1024 / 1e6

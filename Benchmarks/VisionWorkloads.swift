@@ -63,8 +63,8 @@ extension Workloads {
         _ optimizer: @escaping ([Parameter]) -> Optimizer, channelsLast: Bool = false
     ) -> Workload {
         Workload("e2e", name, dtype: mixed ? "bf16" : "f32") {
-            let model = model(), optimizer = optimizer(model.parameters)
-            let images = normal(image), y = Tensor(integers: 0..<10, shape: [image[0]])
+            let model = model().to(device), optimizer = optimizer(model.parameters)
+            let images = normal(image), y = Tensor(integers: 0..<10, shape: [image[0]]).to(device)
             let x = channelsLast ? images.permuted(0, 2, 3, 1).contiguous().permuted(0, 3, 1, 2) : images
             return Timed(shape: "\(image)", flops: flops, items: ("images", Double(image[0])), inner: inner) {
                 optimizer.zeroGrad()
@@ -105,8 +105,8 @@ extension Workloads {
     }()
 
     private static let vitTiny = Workload("e2e", "fwdbwd_vit_tiny") {
-        let model = VisionTransformer(image: 224, patch: 16, width: 192, depth: 12, heads: 3, classes: 1000)
-        let x = normal(8, 3, 224, 224), y = Tensor(integers: 0..<1000, shape: [8])
+        let model = VisionTransformer(image: 224, patch: 16, width: 192, depth: 12, heads: 3, classes: 1000).to(device)
+        let x = normal(8, 3, 224, 224), y = Tensor(integers: 0..<1000, shape: [8]).to(device)
         let d = 192.0, t = 197.0
         let forward = 2 * t * 12 * 12 * d * d + 12 * 4 * t * t * d + 2 * 196 * 768 * d
         return Timed(shape: "(8, 3, 224, 224) patch 16 d192 L12 H3", flops: 3 * forward * 8, items: ("images", 8)) {

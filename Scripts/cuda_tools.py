@@ -11,7 +11,14 @@ PACKAGES = {
     "ptxas-13.0": "nvidia-cuda-nvcc==13.0.88",
     "headers-12.0": "nvidia-cuda-runtime-cu12==12.0.146",
     "headers-13.0": "nvidia-cuda-runtime==13.0.96",
+    "crt-13.0": "nvidia-cuda-crt==13.0.88",
+    "cublas-12.0": "nvidia-cublas-cu12==12.0.1.189",
+    "cublas-13.0": "nvidia-cublas==13.0.2.14",
+    "nccl-2.18": "nvidia-nccl-cu12==2.18.3",
+    "nccl-2.28": "nvidia-nccl-cu13==2.28.3",
 }
+# Large libraries of which only the headers are kept.
+HEADERS_ONLY = {"cublas-12.0", "cublas-13.0", "nccl-2.18", "nccl-2.28"}
 
 
 def unpacked(name):
@@ -22,8 +29,11 @@ def unpacked(name):
         downloads.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", str(downloads)]
         subprocess.run(command + [PACKAGES[name]], check=True)
-        for wheel in downloads.glob("*.whl"):
-            zipfile.ZipFile(wheel).extractall(folder)
+        for path in downloads.glob("*.whl"):
+            with zipfile.ZipFile(path) as wheel:
+                wheel.extractall(folder, [member for member in wheel.namelist() if "/include/" in member or name not in HEADERS_ONLY])
+            if name in HEADERS_ONLY:
+                path.unlink()
         (folder / "complete").touch()
     return folder
 

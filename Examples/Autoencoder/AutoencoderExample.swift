@@ -1,5 +1,6 @@
 // Learns to bring clothes' pictures down to a few numbers and back, and shows what is left of them.
 import ArgumentParser
+import ExampleData
 import Foundation
 import Tapestry
 
@@ -61,10 +62,7 @@ struct AutoencoderExample: AsyncParsableCommand {
 
     /// The error on test images, that of principal components, and the accuracy of the linear probe.
     func trained() async throws -> (error: Double, linearError: Double, probe: Double) {
-        let folder =
-            data
-            ?? URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Data/fashion-mnist").path
+        let folder = data ?? ExampleData.fashionMNIST
         let training = try LabelledImages(folder: folder, training: true),
             test = try LabelledImages(folder: folder, training: false)
         let size = training.images.shape[2], count = min(limit ?? training.count, training.count)

@@ -75,7 +75,7 @@ struct Conversation {
     /// Adds a turn and the model's answer to it, which is shown as it is written. Nothing is added if it cannot be answered.
     mutating func answer(_ text: String, options: GenerationOptions, show: (String) -> Void) throws {
         let turns = messages + [.init(role: "user", content: text)]
-        let prompt = try tokenizer.encode(try tokenizer.chatText(turns), addSpecialTokens: false)
+        let prompt = try tokenizer.chatTokens(turns)
         // Only what is new is read: the template gives the earlier turns the same tokens, as a rule.
         let same = min(zip(prompt, read).prefix { $0 == $1 }.count, cache.length, max(prompt.count - 1, 0))
         if cache.canTruncate(to: same) { cache.truncate(to: same) } else { cache = model.makeCache(capacity: nil) }

@@ -1,5 +1,6 @@
 // Trains a small BERT to guess hidden characters of Shakespeare, and lets it fill gaps.
 import ArgumentParser
+import ExampleData
 import Foundation
 import Tapestry
 
@@ -44,11 +45,7 @@ struct MaskedLM: ParsableCommand {
 
     /// The share of hidden characters of the held-out text that are guessed, at the end.
     func trained() throws -> Double {
-        let path =
-            text
-            ?? URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Data/shakespeare_8_plays.txt").path
-        let content = try readText(path)
+        let content = try readText(text ?? ExampleData.shakespeare)
         let tokenizer = CharacterTokenizer(content + String(Character(Self.gap)))
         let mask = tokenizer.id(of: String(Character(Self.gap)))!
         let tokens = try tokenizer.encode(content), cut = tokens.count * 9 / 10

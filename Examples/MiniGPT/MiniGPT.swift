@@ -1,5 +1,6 @@
 // Trains a character GPT on text, showing its progress, then writes some text of its own.
 import ArgumentParser
+import ExampleData
 import Foundation
 import Tapestry
 
@@ -85,7 +86,7 @@ struct MiniGPT: ParsableCommand {
     }
 
     func run() throws {
-        let text = try readText(data ?? Self.bundledText)
+        let text = try readText(data ?? ExampleData.shakespeare)
         let tokenizer = CharacterTokenizer(text)
         let promptTokens = try tokenizer.encode(prompt)
         let tokens = try tokenizer.encode(text)
@@ -203,12 +204,6 @@ struct MiniGPT: ParsableCommand {
         if !FileManager.default.isWritableFile(atPath: folder) {
             throw UnwritableOutput(path: path, reason: "the folder is missing or cannot be written")
         }
-    }
-
-    /// The plays beside this source file.
-    private static var bundledText: String {
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Data/shakespeare_8_plays.txt").path
     }
 }
 

@@ -1,5 +1,6 @@
 // Trains a residual network on Fashion-MNIST with augmentation and one rise and fall of the learning rate.
 import ArgumentParser
+import ExampleData
 import Foundation
 import Tapestry
 
@@ -58,10 +59,7 @@ struct ResNetExample: AsyncParsableCommand {
 
     /// The metrics are those of the test images: `loss` and `accuracy`.
     func trained() async throws -> TrainingSummary {
-        let folder =
-            data
-            ?? URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Data/fashion-mnist").path
+        let folder = data ?? ExampleData.fashionMNIST
         let training = try LabelledImages(folder: folder, training: true),
             test = try LabelledImages(folder: folder, training: false)
         let size = training.images.shape[2], count = min(limit ?? training.count, training.count)

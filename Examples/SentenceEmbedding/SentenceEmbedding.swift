@@ -1,5 +1,6 @@
 // Searches sentences by meaning: MiniLM makes a vector of each, and the nearest to the question's are shown.
 import ArgumentParser
+import ExampleData
 import Foundation
 import Tapestry
 
@@ -39,7 +40,7 @@ struct SentenceEmbedding: ParsableCommand {
         }
         let began = Date()
         let embedder = try TextEmbedder(folder: model)
-        let all = Sentences.split(try readText(text ?? Sentences.bundled))
+        let all = Sentences.split(try readText(text ?? ExampleData.shakespeare))
         if all.isEmpty { throw ValidationError("the text has no sentences") }
         let step = max(Double(all.count) / Double(sentences), 1)
         let found = (0..<min(sentences, all.count)).map { all[Int(Double($0) * step)] }
@@ -68,12 +69,6 @@ struct SentenceEmbedding: ParsableCommand {
 
 /// Sentences of a text.
 enum Sentences {
-    /// The plays in the package.
-    static var bundled: String {
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Data/shakespeare_8_plays.txt").path
-    }
-
     /// Pieces of at least four words that end in `.`, `!` or `?`; lines are joined, empty ones end a sentence.
     static func split(_ text: String) -> [String] {
         var found: [String] = []

@@ -1,5 +1,6 @@
 // Trains a small vision transformer on Fashion-MNIST and draws the learning curve.
 import ArgumentParser
+import ExampleData
 import Foundation
 import Tapestry
 
@@ -50,10 +51,7 @@ struct VisionTransformer: AsyncParsableCommand {
 
     /// The share of test images whose class is found, at the end.
     func trained() async throws -> Double {
-        let folder =
-            data
-            ?? URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Data/fashion-mnist").path
+        let folder = data ?? ExampleData.fashionMNIST
         let training = try LabelledImages(folder: folder, training: true),
             test = try LabelledImages(folder: folder, training: false)
         let size = training.images.shape[2]

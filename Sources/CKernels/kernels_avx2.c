@@ -16,6 +16,7 @@
 #include "templates/optimizers.inc"
 #include "templates/rounding.inc"
 #include "templates/tiles.inc"
+#include "templates/skip_gram.inc"
 #include "templates/table.inc"
 #include "templates/windows.inc"
 #pragma clang attribute pop

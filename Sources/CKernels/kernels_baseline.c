@@ -13,5 +13,6 @@
 #include "templates/optimizers.inc"
 #include "templates/rounding.inc"
 #include "templates/tiles.inc"
+#include "templates/skip_gram.inc"
 #include "templates/table.inc"
 #include "templates/windows.inc"

@@ -5,6 +5,13 @@
 #include "CKernels.h"
 #include "isa.h"
 
+/// What a pair of skip-gram updates beside its center: the context's row, then different rows of noise with how often each was drawn.
+typedef struct {
+    int count;
+    float *row[TK_SKIP_ROWS];
+    float times[TK_SKIP_ROWS];
+} tk_skip_rows;
+
 typedef struct {
     // y[i] = op(x[i]), float; outputs begin on a cache line where they stream
     void (*unary)(int op, const float *x, float *y, int64_t n, bool stream);
@@ -43,6 +50,8 @@ typedef struct {
     void (*activate_tile)(int op, const float *x, float *y, int64_t ld, int64_t rows, int64_t columns);
     void (*half_to_float)(int dtype, const uint16_t *x, float *y, int64_t n);
     void (*float_to_half)(int dtype, const float *x, uint16_t *y, int64_t n);
+    // a step for one pair, whose loss is returned; `ahead` rows are fetched; `work` has room for a row
+    float (*skip_gram)(float *h, const tk_skip_rows *rows, int64_t width, float rate, float *work, const float *const *next, int ahead);
     // float to 16 bits, the elements from `start`, a multiple of 128, on; see rounding.inc
     void (*round_stochastically)(int dtype, uint64_t seed, uint64_t offset, int64_t start, const float *x, uint16_t *y, int64_t n);
 } tk_level;

@@ -7,8 +7,8 @@ extension CUDABackend {
     /// Always.
     public var multipliesHalfFloats: Bool { true }
 
-    /// 16-bit floats (and float32, where ``Configuration/allowsTF32`` says so) by tensor cores from sm_80 on; otherwise by tiles in float32, float64
-    /// or int64. The result of 16-bit floats and the bias may be float32.
+    /// Up to 8 vectors with a matrix at the speed that it is read at. 16-bit floats (and float32, where ``Configuration/allowsTF32`` says so) by
+    /// tensor cores from sm_80 on; otherwise by tiles in float32, float64 or int64. The result of 16-bit floats and the bias may be float32.
     public func matmul(_ a: RawTensor, _ b: RawTensor, _ out: RawTensor, _ plan: MatMulPlan, bias: RawTensor?) {
         multiply(a, b, out, tk_cuda_gemm(plan), bias: bias, activation: nil, product: nil)
     }
@@ -49,16 +49,18 @@ extension CUDABackend {
     private func ownProduct(
         _ left: UInt64, _ right: UInt64, _ out: UInt64, _ bias: UInt64, _ product: UInt64, _ type: DType, _ plan: tk_cuda_gemm
     ) {
+        if let shape = VectorShape(plan, type, left, right) {
+            return vectorProduct(shape, left, right, out, bias, product, type, plan)
+        }
         if context.capability == 90 && type.isHalf, let maps = hopperMaps(left, right, plan) {
             return hopperProduct(maps, out, bias, product, plan, type)
         }
         var p = plan
-        let m = Int(p.m), n = Int(p.n), batch = Int(p.batch), isExact = type == .float64 || type == .int64
-        let shape = ProductShape(m: m, n: n, k: isExact ? 0 : Int(p.k), batch: batch)
+        let m = Int(p.m), n = Int(p.n), isExact = type == .float64 || type == .int64
+        let shape = ProductShape(m: m, n: n, k: isExact ? 0 : Int(p.k), batch: Int(p.batch))
         p.splits = Int64(shape.splits)
         let isTensor = context.capability >= 80 && (type.isHalf || (type == .float32 && Configuration.allowsTF32))
-        let partial = shape.splits > 1 ? scratch([shape.splits, batch, m, n], .float32) : nil
-        let parts = address(partial, "matmul")
+        let partial = partialSums(p), parts = address(partial, "matmul")
         let kernel: KernelName, threads: Int
         var grid = shape.grid
         if isTensor {
@@ -70,9 +72,31 @@ extension CUDABackend {
             grid.0 = (m + 63) / 64 * ((n + 63) / 64)
         }
         context.launch(kernel, grid: grid, block: (threads, 1), left, right, out, bias, product, parts, p)
-        if partial != nil {
-            run(KernelName("tk_gemm_join"), pieces: batch * m * ((n + 3) / 4), parts, out, bias, product, p)
-        }
+        if partial != nil { join(parts, out, bias, product, p) }
+    }
+
+    /// A matrix with few vectors.
+    private func vectorProduct(
+        _ shape: VectorShape, _ left: UInt64, _ right: UInt64, _ out: UInt64, _ bias: UInt64, _ product: UInt64, _ type: DType,
+        _ plan: tk_cuda_gemm
+    ) {
+        var p = plan
+        p.splits = Int64(shape.splits)
+        let partial = partialSums(p), parts = address(partial, "matmul")
+        context.launch(
+            KernelName(shape.kernel, type.suffix), grid: shape.grid, block: (256, 1), left, right, out, bias, product, parts, p,
+            shape.parts, shape.isTurned ? 1 : 0)
+        if partial != nil { join(parts, out, bias, product, p) }
+    }
+
+    /// Room for the sums over parts of k, where there are several.
+    private func partialSums(_ p: tk_cuda_gemm) -> RawTensor? {
+        p.splits > 1 ? scratch([Int(p.splits), Int(p.batch), Int(p.m), Int(p.n)], .float32) : nil
+    }
+
+    /// Adds them in order and finishes the product.
+    private func join(_ parts: UInt64, _ out: UInt64, _ bias: UInt64, _ product: UInt64, _ p: tk_cuda_gemm) {
+        run(KernelName("tk_gemm_join"), pieces: Int(p.batch * p.m * ((p.n + 3) / 4)), parts, out, bias, product, p)
     }
 
     private func tensorKernel(_ type: DType, _ tile: Int) -> StaticString {

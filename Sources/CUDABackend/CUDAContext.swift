@@ -30,8 +30,16 @@ final class CUDAContext: @unchecked Sendable {
     /// Whether every launch is waited for, so that an error names its kernel.
     nonisolated(unsafe) var waitsForLaunches = CUDAContext.isSet("TAPESTRY_CUDA_LAUNCH_BLOCKING")
     private let handle: tk_cu_context
-    private var modules: [tk_cu_module]?
-    private var functions: [KernelName: tk_cu_function] = [:]
+    private var functions: [KernelName: Function] = [:]
+    /// The texts that the driver has translated, by their place among all, and the most specific text of each kernel.
+    private var modules: [Int: tk_cu_module] = [:]
+    private lazy var places: [Substring: Int] = {
+        var places: [Substring: Int] = [:]
+        for place in imagePlaces.reversed() {
+            for name in String(cString: tk_cuda_image_at(Int32(place)).kernels).split(separator: " ") { places[name] = place }
+        }
+        return places
+    }()
 
     init(_ driver: CUDADriver, index: Int) throws(CUDAError) {
         func check(_ result: tk_cu_result, _ call: String) throws(CUDAError) {
@@ -163,54 +171,79 @@ final class CUDAContext: @unchecked Sendable {
 
     // MARK: Kernels
 
-    /// The most specific kernel of a name for this device.
-    private func function(_ kernel: KernelName) throws(CUDAError) -> tk_cu_function {
+    /// A kernel that the driver has loaded.
+    private final class Function {
+        let handle: tk_cu_function
+        /// Shared memory that blocks may ask for.
+        var sharedBytes = 48 << 10
+        init(_ handle: tk_cu_function) { self.handle = handle }
+    }
+
+    /// The most specific kernel of a name for this device. Its text is translated when the first of its kernels is used.
+    private func function(_ kernel: KernelName, shared: Int) throws(CUDAError) -> tk_cu_function {
         try lock.withLock { () throws(CUDAError) -> tk_cu_function in
-            if let known = functions[kernel] { return known }
-            let modules = try loadedModules()
-            for module in modules {
+            let function: Function
+            if let known = functions[kernel] {
+                function = known
+            } else {
+                let name = kernel.description
+                guard let place = places[Substring(name)] else { throw .driverFailed("no kernel \(name) for sm_\(capability)") }
                 var found: tk_cu_function?
-                if driver.functions.function(&found, module, kernel.description) == Int32(TK_CU_SUCCESS), let found {
-                    functions[kernel] = found
-                    return found
+                let result = driver.functions.function(&found, try module(place), name)
+                guard result == Int32(TK_CU_SUCCESS), let found else {
+                    throw .driverFailed("finding the kernel \(name) fails: \(driver.describe(result))")
                 }
+                function = Function(found)
+                functions[kernel] = function
             }
-            throw .driverFailed("no kernel \(kernel) for sm_\(capability)")
+            if shared > function.sharedBytes {  // has to be asked for, once
+                let result = driver.functions.set_function_attribute(
+                    function.handle, Int32(TK_CU_FUNCTION_SHARED_BYTES), Int32(shared))
+                if result != Int32(TK_CU_SUCCESS) {
+                    throw .driverFailed("\(kernel) is refused \(shared) bytes of shared memory: \(driver.describe(result))")
+                }
+                function.sharedBytes = shared
+            }
+            return function.handle
         }
     }
 
-    /// The images that the device can run, the most specific first.
-    var images: [tk_cuda_image] {
-        (0..<tk_cuda_image_count()).reversed().map { tk_cuda_image_at($0) }.filter {
-            capability >= $0.minimum && ($0.exact == 0 || capability == $0.exact)
+    /// The texts that the device can run, the most specific first.
+    private var imagePlaces: [Int] {
+        (0..<Int(tk_cuda_image_count())).reversed().filter {
+            let image = tk_cuda_image_at(Int32($0))
+            return capability >= image.minimum && (image.exact == 0 || capability == image.exact)
         }
     }
 
-    /// The same, translated by the driver.
-    private func loadedModules() throws(CUDAError) -> [tk_cu_module] {
-        if let modules { return modules }
-        var loaded: [tk_cu_module] = []
-        for image in images {
-            var module: tk_cu_module?
-            var log = [CChar](repeating: 0, count: 8192)
-            let result = log.withUnsafeMutableBufferPointer { log in
-                var options: [Int32] = [Int32(TK_CU_JIT_ERROR_LOG), Int32(TK_CU_JIT_ERROR_LOG_BYTES)]
-                var values: [UnsafeMutableRawPointer?] = [
-                    UnsafeMutableRawPointer(log.baseAddress), UnsafeMutableRawPointer(bitPattern: log.count),
-                ]
-                return driver.functions.load_module(&module, image.text, 2, &options, &values)
-            }
-            guard result == Int32(TK_CU_SUCCESS), let module else {
-                let text = String(decoding: log.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-                throw .kernelsRefused(
-                    "the driver (CUDA \(driver.cudaVersion / 1000).\(driver.cudaVersion % 1000 / 10)) does not take the kernels "
-                        + "\(String(cString: image.name)): \(driver.describe(result)) \(text)"
-                        + (result == Int32(TK_CU_UNSUPPORTED_PTX) ? "; install a newer driver, 525 at least" : ""))
-            }
-            loaded.append(module)
+    /// The kinds of texts that the device runs, the most specific first: "tensor_sm80".
+    var imageNames: [String] {
+        imagePlaces.map { String(cString: tk_cuda_image_at(Int32($0)).name) }
+            .reduce(into: []) { if $0.last != $1 { $0.append($1) } }
+    }
+
+    /// A text, translated by the driver.
+    private func module(_ place: Int) throws(CUDAError) -> tk_cu_module {
+        if let known = modules[place] { return known }
+        let image = tk_cuda_image_at(Int32(place))
+        var module: tk_cu_module?
+        var log = [CChar](repeating: 0, count: 8192)
+        let result = log.withUnsafeMutableBufferPointer { log in
+            var options: [Int32] = [Int32(TK_CU_JIT_ERROR_LOG), Int32(TK_CU_JIT_ERROR_LOG_BYTES)]
+            var values: [UnsafeMutableRawPointer?] = [
+                UnsafeMutableRawPointer(log.baseAddress), UnsafeMutableRawPointer(bitPattern: log.count),
+            ]
+            return driver.functions.load_module(&module, image.text, 2, &options, &values)
         }
-        modules = loaded
-        return loaded
+        guard result == Int32(TK_CU_SUCCESS), let module else {
+            let text = String(decoding: log.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            throw .kernelsRefused(
+                "the driver (CUDA \(driver.cudaVersion / 1000).\(driver.cudaVersion % 1000 / 10)) does not take the kernels "
+                    + "\(String(cString: image.name)): \(driver.describe(result)) \(text)"
+                    + (result == Int32(TK_CU_UNSUPPORTED_PTX) ? "; install a newer driver, 525 at least" : ""))
+        }
+        modules[place] = module
+        return module
     }
 
     /// Starts a kernel. Arguments lie in memory as the kernel declares them: addresses as `UInt64`, numbers as `Int`, `UInt64` or `Double`,
@@ -222,14 +255,11 @@ final class CUDAContext: @unchecked Sendable {
         let function: tk_cu_function
         do throws(CUDAError) {
             enter()
-            function = try self.function(kernel)
+            function = try self.function(kernel, shared: shared)
         } catch { return report(error, "cuda") }
-        if shared > 48 << 10 {  // has to be asked for
-            _ = driver.functions.set_function_attribute(function, Int32(TK_CU_FUNCTION_SHARED_BYTES), Int32(shared))
-        }
         let recorder = recorder, stream = stream
         // Arguments side by side on the stack, and where each is.
-        var result = withUnsafeTemporaryAllocation(byteCount: 1536, alignment: 16) { bytes in
+        var result = withUnsafeTemporaryAllocation(byteCount: 4096 + 16 * 24, alignment: 16) { bytes in
             withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer?.self, capacity: 24) { places in
                 var count = 0, offset = 0
                 for argument in repeat each arguments {

@@ -18,6 +18,10 @@ public enum CUDAError: Error, Sendable, CustomStringConvertible {
     case kernelsRefused(String)
     /// Work that cannot be captured in a graph, or a graph that cannot be replayed any more.
     case notCapturable(String)
+    /// NCCL, by which several devices exchange tensors, is not there: where it was looked for.
+    case noCommunication(String)
+    /// A call of NCCL failed.
+    case communicationFailed(String)
     /// Another call of the driver failed.
     case driverFailed(String)
 
@@ -35,7 +39,7 @@ public enum CUDAError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .noDriver(let text), .driverTooOld(let text), .noDevice(let text), .kernelsRefused(let text),
-            .notCapturable(let text), .driverFailed(let text):
+            .notCapturable(let text), .noCommunication(let text), .communicationFailed(let text), .driverFailed(let text):
             return text
         case .noSuchDevice(let index, let count):
             return "no device \(index): the machine has \(count), numbered from 0"

@@ -16,7 +16,7 @@ extension CUDA {
         public let memoryBytes: Int
         /// The version of CUDA that the driver speaks: "12.4".
         public let driverVersion: String
-        /// The texts of kernels that the device runs, the most specific first: "tensor_sm80".
+        /// The kinds of kernels that the device runs, the most specific first: "tensor_sm80".
         public let kernelImages: [String]
     }
 
@@ -27,7 +27,7 @@ extension CUDA {
             name: context.name, capability: context.capability, multiprocessors: context.multiprocessors,
             clockKilohertz: context.clockKilohertz, memoryBytes: context.totalMemory,
             driverVersion: "\(version / 1000).\(version % 1000 / 10)",
-            kernelImages: context.images.map { String(cString: $0.name) })
+            kernelImages: context.imageNames)
     }
 
     /// A library of NVIDIA's that is used where it is.

@@ -1,9 +1,9 @@
 import CCUDA
 import CoreTensor
 
-/// Element counts and strides as kernels take them: axes of size 1 left out, and axes that lie behind each other in all operands joined,
-/// so that few are left to divide by.
-func makeWalk(_ operation: String, _ shape: Shape, _ strides: [[Int]]) -> tk_cuda_walk {
+/// The axes of a shape and the steps that several operands take along them: those of size 1 left out, and those that lie behind each other in all
+/// operands joined, so that few are left to divide by.
+func joinedAxes(_ shape: Shape, _ strides: [[Int]]) -> (dims: [Int], steps: [[Int]]) {
     var dims: [Int] = []
     var steps = [[Int]](repeating: [], count: strides.count)
     for axis in shape.indices where shape[axis] != 1 {
@@ -16,6 +16,12 @@ func makeWalk(_ operation: String, _ shape: Shape, _ strides: [[Int]]) -> tk_cud
             for k in strides.indices { steps[k].append(strides[k][axis]) }
         }
     }
+    return (dims, steps)
+}
+
+/// Element counts and strides as kernels take them.
+func makeWalk(_ operation: String, _ shape: Shape, _ strides: [[Int]]) -> tk_cuda_walk {
+    let (dims, steps) = joinedAxes(shape, strides)
     let most = TK_CUDA_MAX_RANK
     if dims.count > most {
         fail(operation, "a CUDA kernel walks over \(most) axes at most, and \(shape) has \(dims.count) that do not join")

@@ -8,6 +8,7 @@
 @_exported import Serving
 @_exported import Training
 @_exported import Transformers
+@_exported import WordEmbeddings
 
 /// What the library runs on and with: `print(Tapestry.configuration)` shows versions, instruction set, BLAS kernels, threads, and
 /// warnings about settings that hold it back.

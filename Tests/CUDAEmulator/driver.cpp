@@ -197,7 +197,7 @@ emulated::Registration::Registration(const char *of_fault, const char *name, Ker
 
 extern "C" {
 
-tk_emulator_options tk_emulator_defaults(void) { return {12000, 1, 90, TK_CU_SUCCESS, TK_CU_SUCCESS, (size_t)1 << 30}; }
+tk_emulator_options tk_emulator_defaults(void) { return {12000, 2, 90, TK_CU_SUCCESS, TK_CU_SUCCESS, (size_t)1 << 30}; }
 void tk_emulator_set_order(int order, unsigned seed) { emulated::set_order(order, seed); }
 void tk_emulator_set_delayed(int delayed) { emulated::set_delayed(delayed != 0); }
 void tk_emulator_set_fault(const char *name) { fault = name ? name : ""; }
@@ -280,13 +280,16 @@ void tk_emulator_load(tk_cuda_driver *driver, tk_emulator_options wanted) {
     };
     driver->load_module = [](tk_cu_module *module, const void *image, unsigned, int *, void **) -> tk_cu_result {
         *module = reinterpret_cast<tk_cu_module>(const_cast<void *>(image));
+        statistics.modules++;
         return options.module_result ? options.module_result : in_context();
     };
     driver->unload_module = [](tk_cu_module) -> tk_cu_result { return in_context(); };
-    driver->function = [](tk_cu_function *out, tk_cu_module, const char *name) -> tk_cu_result {
+    driver->function = [](tk_cu_function *out, tk_cu_module module, const char *name) -> tk_cu_result {
         std::lock_guard<std::recursive_mutex> lock(mutex);
         auto found = registered()[""].find(name);
-        if (found == registered()[""].end()) return TK_CU_NOT_FOUND;
+        // A module is its text, which has to hold the kernel.
+        std::string entry = std::string(".entry ") + name + "(";
+        if (found == registered()[""].end() || !strstr(reinterpret_cast<const char *>(module), entry.c_str())) return TK_CU_NOT_FOUND;
         Function &function = functions[name];
         function.name = name;
         function.kernel = found->second;

@@ -1,8 +1,10 @@
+import ExampleData
 import Foundation
 import Tapestry
 import Testing
 
 @testable import AttentionMap
+@testable import CharRNN
 @testable import Chat
 @testable import Generate
 @testable import MaskedLM
@@ -10,6 +12,7 @@ import Testing
 @testable import Serve
 @testable import Translate
 @testable import VisionTransformer
+@testable import Word2Vec
 
 /// Small versions of the examples, by their command lines.
 @Suite struct ExampleTests {
@@ -40,6 +43,66 @@ import Testing
         ])
         #expect(try small.trained() > 0.15, "more than always guessing the space")
         #expect(try Models.load(folder) is BERTMaskedLM)
+    }
+
+    @Test func word2Vec() throws {
+        defer { leave() }
+        let text = "\(folder)/text.txt", out = "\(folder)/vectors.bin", curve = "\(folder)/curve.svg"
+        let lines = (0..<400).map { ["The King's sword", "the queen's crown; a sword"][$0 % 2] + " is in the castle, \($0).\n" }
+        try lines.joined().write(toFile: text, atomically: true, encoding: .utf8)
+        #expect(
+            Word2Vec.sentences(of: "The king's men' came! To\nus, --no; 'tis\n\nso")
+                == [["the", "king's", "men", "came"], ["to", "us", "no"], ["tis"], ["so"]])
+        let small = try Word2Vec.parse([
+            "--text", text, "--width", "16", "--epochs", "2", "--subsampling", "0", "--word", "sword", "--word", "moon",
+            "--analogy",
+            "king's:queen's:sword", "--out", out, "--curve", curve,
+        ])
+        try small.run()
+        let vectors = try WordVectors(binary: out)
+        #expect(vectors.width == 16 && vectors.words[0] == "the" && vectors.id(of: "king's") != nil)
+        #expect(try readText(curve).hasPrefix("<svg"))
+        #expect(throws: (any Error).self) { try Word2Vec.parse(["--analogy", "a:b"]) }
+    }
+
+    /// A small network learns more than which characters are frequent; a run that is stopped and resumed, state and all, ends as one that is not.
+    @Test func charRNN() async throws {
+        defer { leave() }
+        func arguments(_ name: String, _ more: [String] = []) -> [String] {
+            [
+                "--steps", "60", "--batch", "8", "--length", "24", "--width", "16", "--hidden", "48", "--evaluate-every", "30",
+                "--sample-length", "10", "--learning-rate", "0.01", "--curve", "\(folder)/curve.svg", "--folder",
+                "\(folder)/\(name)", "--text",
+                "\(folder)/text.txt",
+            ] + more
+        }
+        try String(try readText(ExampleData.shakespeare).prefix(20_000)).write(
+            toFile: "\(folder)/text.txt", atomically: true, encoding: .utf8)
+        for cell in ["lstm", "gru", "rnn"] {
+            let (summary, whole) = try await CharRNN.parse(arguments(cell, ["--cell", cell])).trained(loggers: [])
+            // Counts of single characters alone come to 4.7 bits.
+            #expect(summary.metrics["bits"]! < 4.4, "\(cell): \(summary.metrics)")
+            #expect(square(whole.hidden.value).sum().item(Float.self) > 0)
+            let parts = arguments("\(cell)-parts", ["--cell", cell])
+            _ = try await CharRNN.parse(parts).trained(loggers: [StopAt(37)])
+            let (_, resumed) = try await CharRNN.parse(parts + ["--resume"]).trained(loggers: [])
+            for (name, value) in whole.stateDict { #expect(resumed.stateDict[name]!.isEqual(to: value), "\(cell) \(name)") }
+        }
+        #expect(try readText("\(folder)/curve.svg").hasPrefix("<svg"))
+        #expect(throws: (any Error).self) { try CharRNN.parse(["--resume"]) }
+    }
+
+    /// The state carried between batches is the state there would be in one long sequence.
+    @Test func charRNNCarriesItsState() throws {
+        defer { leave() }
+        for cell in Cell.allCases {
+            let model = CharacterModel(cell, vocabulary: 9, width: 6, hidden: 10, layers: 2, streams: 3, dropout: 0)
+            let tokens = (0..<64).map { $0 * $0 % 9 }
+            let long = try TokenStreams(tokens, length: 20, streams: 3).sample(at: 0)
+            let short = try TokenStreams(tokens, length: 10, streams: 3)
+            let losses = (0..<2).map { model.trainingLoss(short.sample(at: $0)).item(Double.self) }
+            #expect(abs(losses.reduce(0, +) / 2 - model.loss(long, from: nil).loss.item(Double.self)) < 1e-5)
+        }
     }
 
     @Test func visionTransformer() async throws {
@@ -189,6 +252,15 @@ import Testing
         await server.receive("{\"cancel\": 1}")
         await server.finish()
         #expect(answers.all.last?.done == "cancelled")
+    }
+}
+
+/// Stops training after some step.
+private final class StopAt: TrainingCallback {
+    private let step: Int
+    init(_ step: Int) { self.step = step }
+    func handle(_ event: TrainingEvent, _ control: TrainingControl) {
+        if case .step(let report) = event, report.step == step { control.stop("for the test") }
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include "cublaslt.h"
 #include "kernel_arguments.h"
+#include "nccl_table.h"
 
 #ifndef __cplusplus
 #include "current_stream.h"
@@ -180,13 +181,15 @@ void tk_cuda_set_tf32(bool allowed);
 bool tk_cuda_allows_cublaslt(void);
 void tk_cuda_set_cublaslt(bool allowed);
 
-// ---- kernels: PTX, made by Scripts/build-kernels ----
+// ---- kernels: PTX, made by Scripts/build-kernels, a text for each source ----
 typedef struct {
-    const char *name;
+    const char *name;     // of the folder: "base_sm75"
+    const char *source;   // "gemv"
     int minimum;          // compute capability times 10
     int exact;            // 0, or the only capability that can load it
     const char *text;     // ends in a zero byte
     size_t size;          // without that
+    const char *kernels;  // their names, with spaces between
 } tk_cuda_image;
 int tk_cuda_image_count(void);
 tk_cuda_image tk_cuda_image_at(int index);

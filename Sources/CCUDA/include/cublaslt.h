@@ -1,4 +1,5 @@
 // cuBLASLt, where a machine has it: what is used of it, declared here. Products of row-major matrices as its column-major ones: cᵀ = op(b)ᵀ op(a)ᵀ.
+// Scripts/check-cuda-abi compares the declarations with NVIDIA's header.
 #ifndef TAPESTRY_CUBLASLT_H
 #define TAPESTRY_CUBLASLT_H
 
@@ -14,11 +15,27 @@ typedef void *tk_blas_handle, *tk_blas_operation, *tk_blas_layout, *tk_blas_pref
 typedef struct { uint64_t data[8]; } tk_blas_algorithm;
 typedef struct { tk_blas_algorithm algorithm; size_t workspace; int state; float waves; int reserved[4]; } tk_blas_heuristic;
 
-// cublasComputeType_t, cudaDataType, the attributes of descriptions, epilogues.
-enum { TK_BLAS_COMPUTE_32F = 68, TK_BLAS_COMPUTE_64F = 70, TK_BLAS_COMPUTE_TF32 = 77,
-       TK_BLAS_32F = 0, TK_BLAS_64F = 1, TK_BLAS_16F = 2, TK_BLAS_16BF = 14,
-       TK_BLAS_TRANSPOSE_A = 3, TK_BLAS_TRANSPOSE_B = 4, TK_BLAS_EPILOGUE = 7, TK_BLAS_BIAS = 8, TK_BLAS_BIAS_TYPE = 26,
-       TK_BLAS_BATCH = 5, TK_BLAS_BATCH_STEP = 6, TK_BLAS_WORKSPACE = 1, TK_BLAS_EPILOGUE_BIAS = 4 };
+// cublasComputeType_t, cudaDataType, the attributes of descriptions, epilogues: X(name here, name in cublasLt.h, value)
+#define TK_BLAS_CONSTANTS(X)                                                        \
+    X(TK_BLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F, 68)                                  \
+    X(TK_BLAS_COMPUTE_64F, CUBLAS_COMPUTE_64F, 70)                                  \
+    X(TK_BLAS_COMPUTE_TF32, CUBLAS_COMPUTE_32F_FAST_TF32, 77)                       \
+    X(TK_BLAS_32F, CUDA_R_32F, 0)                                                   \
+    X(TK_BLAS_64F, CUDA_R_64F, 1)                                                   \
+    X(TK_BLAS_16F, CUDA_R_16F, 2)                                                   \
+    X(TK_BLAS_16BF, CUDA_R_16BF, 14)                                                \
+    X(TK_BLAS_TRANSPOSE_A, CUBLASLT_MATMUL_DESC_TRANSA, 3)                          \
+    X(TK_BLAS_TRANSPOSE_B, CUBLASLT_MATMUL_DESC_TRANSB, 4)                          \
+    X(TK_BLAS_EPILOGUE, CUBLASLT_MATMUL_DESC_EPILOGUE, 7)                           \
+    X(TK_BLAS_BIAS, CUBLASLT_MATMUL_DESC_BIAS_POINTER, 8)                           \
+    X(TK_BLAS_BIAS_TYPE, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, 26)                   \
+    X(TK_BLAS_BATCH, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, 5)                         \
+    X(TK_BLAS_BATCH_STEP, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, 6)           \
+    X(TK_BLAS_WORKSPACE, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, 1)               \
+    X(TK_BLAS_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_BIAS, 4)
+#define X(name, theirs, value) name = value,
+enum { TK_BLAS_CONSTANTS(X) };
+#undef X
 
 // X(field, exported symbol, parameters)
 #define TK_BLAS_FUNCTIONS(X)                                                                                              \

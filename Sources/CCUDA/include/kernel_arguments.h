@@ -59,4 +59,19 @@ typedef struct { long long rows, outputs, inputs, group; } tk_cuda_quantized;
 /// A batch of matrices [m, n], column after column, and what a routine wants to know beside them.
 typedef struct { long long m, n, k, flags; double tolerance; } tk_cuda_matrices;
 
+/// A step of an elementwise program: see FusedProgram. Arguments and result are slots: the inputs, then registers; from TK_CUDA_FUSED_CONSTANT on, constants.
+typedef struct { unsigned char kind, op, type, out, args[3], unused; } tk_cuda_fused_step;
+enum { TK_CUDA_FUSED_STEPS = 128, TK_CUDA_FUSED_OPERANDS = 16, TK_CUDA_FUSED_CONSTANT = 192, TK_CUDA_FUSED_CONSTANTS = 64, TK_CUDA_FUSED_RANK = 6 };
+/// An input, or a dense output of the value in `slot`. It does not move (0), is dense (1), or walks by its strides (2), whose axes are lined up
+/// from the last.
+typedef struct { unsigned long long address; long long strides[TK_CUDA_FUSED_RANK]; int type, moves, slot, unused; } tk_cuda_fused_operand;
+/// An elementwise program on `count` elements; with the steps the largest that a kernel takes, of the 4096 bytes that it may.
+typedef struct {
+    long long count, dims[TK_CUDA_FUSED_RANK];
+    int rank, inputs, outputs, steps, walks, unused;
+    tk_cuda_fused_operand operands[TK_CUDA_FUSED_OPERANDS];
+    double constants[TK_CUDA_FUSED_CONSTANTS];
+    tk_cuda_fused_step code[TK_CUDA_FUSED_STEPS];
+} tk_cuda_fused;
+
 #endif

@@ -3,49 +3,6 @@
 #include "vectors.cuh"
 #include "walk.cuh"
 
-template <class F> TK_DEVICE F arithmetic(int op, F a, F b) {
-    switch (op) {
-    case OP_ADD: return a + b;
-    case OP_SUB: return a - b;
-    case OP_MUL: return a * b;
-    case OP_DIV: return a / b;
-    case OP_MAX: return larger(a, b);
-    default: return smaller(a, b);
-    }
-}
-
-template <class F> TK_DEVICE F log_add(F a, F b) {
-    F high = a > b ? a : b, low = a > b ? b : a;
-    if (a != a || b != b) return tk_nan((F)0);
-    return fabs(high) == tk_infinity((F)0) ? high : high + log1p(exp(low - high));
-}
-template <class F> TK_DEVICE F log_add2(F a, F b) {
-    F high = a > b ? a : b, low = a > b ? b : a;
-    if (a != a || b != b) return tk_nan((F)0);
-    return fabs(high) == tk_infinity((F)0) ? high : high + log1p(exp2(low - high)) * (F)1.44269504088896340736;
-}
-
-template <class F> TK_DEVICE F rare_binary(int op, F a, F b) {
-    switch (op) {
-    case OP_POW: return pow(a, b);
-    case OP_REMAINDER: return remainder_of(a, b);
-    case OP_FLOOR_DIV: return floor_quotient(a, b);
-    case OP_ATAN2: return atan2(a, b);
-    case OP_HYPOT: return hypot(a, b);
-    case OP_FMOD: return fmod(a, b);
-    case OP_FMAX: return fmax(a, b);
-    case OP_FMIN: return fmin(a, b);
-    case OP_COPYSIGN: return copysign(a, b);
-    case OP_NEXTAFTER: return nextafter(a, b);
-    case OP_LOGADDEXP: return log_add(a, b);
-    case OP_LOGADDEXP2: return log_add2(a, b);
-    case OP_XLOGY: return b != b ? tk_nan((F)0) : a == 0 ? (F)0 : a * log(b);
-    case OP_XLOG1PY: return b != b ? tk_nan((F)0) : a == 0 ? (F)0 : a * log1p(b);
-    case OP_HEAVISIDE: return a != a ? a : a < 0 ? (F)0 : a > 0 ? (F)1 : b;
-    default: return arithmetic(op, a, b);
-    }
-}
-
 /// A step is 1, or 0 for one repeated element; without `b` that is `scalar`, rounded to the type.
 template <class T> TK_DEVICE void dense(int op, const T *a, bool a_moves, const T *b, bool b_moves, T *out, long long n, double scalar) {
     enum { N = tk_each<T>::count };

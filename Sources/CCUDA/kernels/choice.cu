@@ -34,16 +34,13 @@ TK_SIZES(SELECT)
     TK_KERNEL(256) tk_clamp_##S(const T *x, T *out, long long n, double low, double high) {                           \
         tk_wide<T> least = (tk_wide<T>)low, most = (tk_wide<T>)high;                                                 \
         for (long long i = tk_first(); i < n; i += tk_step()) {                                                      \
-            tk_wide<T> v = tk_widen(x[i]);                                                                           \
-            v = v < least ? least : v;                                                                               \
-            out[i] = tk_narrow<T>(v > most ? most : v);                                                              \
+            out[i] = tk_narrow<T>(clamped(tk_widen(x[i]), least, most));                                             \
         }                                                                                                            \
     }                                                                                                                \
     TK_EXPORT(tk_clamp_##S)                                                                                          \
     TK_KERNEL(256) tk_classify_##S(const T *x, unsigned char *out, long long n, long long op) {                       \
         for (long long i = tk_first(); i < n; i += tk_step()) {                                                      \
-            tk_wide<T> v = tk_widen(x[i]), limit = tk_infinity((tk_wide<T>)0);                                       \
-            out[i] = op == 0 ? v != v : op == 1 ? fabs(v) == limit : fabs(v) < limit;                                \
+            out[i] = is_of_class((int)op, tk_widen(x[i]));                                                           \
         }                                                                                                            \
     }                                                                                                                \
     TK_EXPORT(tk_classify_##S)

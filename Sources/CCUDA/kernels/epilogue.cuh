@@ -63,8 +63,14 @@ template <class F> struct gemm_result {
         }
         if (product) store_four(product, type, at, count, whole, value);
         if (activation >= 0) {
-#pragma unroll
-            for (int e = 0; e < 4; e++) value[e] = activated(activation, value[e]);
+#pragma unroll 1   // in turns through the same registers: four times three functions would be the larger part of every product's text
+            for (int e = 0; e < 4; e++) {
+                F next = activated(activation, value[0]);
+                value[0] = value[1];
+                value[1] = value[2];
+                value[2] = value[3];
+                value[3] = next;
+            }
         }
         if (adds) {
             load_four(out, type, at, count, whole, other);

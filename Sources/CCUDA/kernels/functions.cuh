@@ -14,6 +14,9 @@ enum { OP_GRAD_TANH = 0, OP_GRAD_SIGMOID, OP_GRAD_RELU, OP_GRAD_GELU_ERF, OP_GRA
        OP_GRAD_SOFTPLUS };
 enum { OP_EQUAL = 0, OP_NOT_EQUAL, OP_LESS, OP_LESS_EQUAL, OP_GREATER, OP_GREATER_EQUAL };
 enum { OP_REDUCE_SUM = 0, OP_REDUCE_PROD, OP_REDUCE_MAX, OP_REDUCE_MIN, OP_REDUCE_ANY, OP_REDUCE_ALL };
+// Steps of elementwise programs.
+enum { FUSED_UNARY = 0, FUSED_UNARY_GRAD, FUSED_BINARY, FUSED_COMPARE, FUSED_SELECT, FUSED_CLAMP, FUSED_CLASSIFY, FUSED_CAST, FUSED_ROUND,
+       FUSED_MULTIPLY_ADD };
 
 template <class F> TK_DEVICE F sigmoid(F x) { return (F)1 / ((F)1 + exp(-x)); }
 template <class F> TK_DEVICE F softplus(F x) { return (x > 0 ? x : (F)0) + log1p(exp(-fabs(x))) + (x != x ? x : (F)0); }
@@ -73,6 +76,107 @@ template <class F> TK_DEVICE bool related(int op, F a, F b) {
     case OP_GREATER: return a > b;
     default: return a >= b;
     }
+}
+
+#define EACH(OP, EXPRESSION)                                     \
+    case OP:                                                     \
+        _Pragma("unroll") for (int k = 0; k < N; k++) { F v = x[k]; x[k] = (EXPRESSION); } \
+        break;
+
+/// The functions that models are made of; see `rare` for the others, and special.cuh.
+template <class F, int N> TK_DEVICE void frequent(int op, F (&x)[N]) {
+    switch (op) {
+        EACH(OP_NEG, -v) EACH(OP_ABS, fabs(v)) EACH(OP_SIGN, signum(v)) EACH(OP_SQUARE, v * v) EACH(OP_SQRT, sqrt(v))
+        EACH(OP_RSQRT, (F)1 / sqrt(v)) EACH(OP_RECIPROCAL, (F)1 / v) EACH(OP_EXP, exp(v)) EACH(OP_LOG, log(v)) EACH(OP_TANH, tanh(v))
+        EACH(OP_SIGMOID, sigmoid(v)) EACH(OP_SOFTPLUS, softplus(v)) EACH(OP_LOG_SIGMOID, -softplus(-v))
+        EACH(OP_RELU, v < 0 ? (F)0 : v) EACH(OP_GELU_ERF, gelu_erf(v)) EACH(OP_GELU_TANH, gelu_tanh(v)) EACH(OP_SILU, silu(v))
+        EACH(OP_FLOOR, floor(v)) EACH(OP_CEIL, ceil(v)) EACH(OP_ROUND, rint(v)) EACH(OP_TRUNC, trunc(v))
+    }
+}
+#undef EACH
+
+template <class F> TK_DEVICE F rare(int op, F v) {
+    switch (op) {
+    case OP_EXPM1: return expm1(v);
+    case OP_LOG1P: return log1p(v);
+    case OP_LOG2: return log2(v);
+    case OP_LOG10: return log10(v);
+    case OP_EXP2: return exp2(v);
+    case OP_SIN: return sin(v);
+    case OP_COS: return cos(v);
+    case OP_TAN: return tan(v);
+    case OP_ASIN: return asin(v);
+    case OP_ACOS: return acos(v);
+    case OP_ATAN: return atan(v);
+    case OP_SINH: return sinh(v);
+    case OP_COSH: return cosh(v);
+    case OP_ERF: return erf(v);
+    case OP_ERFC: return erfc(v);
+    case OP_ASINH: return asinh(v);
+    case OP_ACOSH: return acosh(v);
+    case OP_ATANH: return atanh(v);
+    case OP_LGAMMA: return lgamma(v);
+    default: return v == 0 ? (F)1 : sin((F)3.14159265358979323846 * v) / ((F)3.14159265358979323846 * v);
+    }
+}
+
+/// Whether `frequent` has a function, or special.cuh.
+TK_DEVICE bool is_frequent(int op) {
+    return op <= OP_EXP || op == OP_LOG || op == OP_TANH || (op >= OP_SIGMOID && op <= OP_TRUNC);
+}
+TK_DEVICE bool is_special(int op) { return op >= OP_DIGAMMA && op <= OP_LOG_NDTR; }
+
+template <class F> TK_DEVICE F arithmetic(int op, F a, F b) {
+    switch (op) {
+    case OP_ADD: return a + b;
+    case OP_SUB: return a - b;
+    case OP_MUL: return a * b;
+    case OP_DIV: return a / b;
+    case OP_MAX: return larger(a, b);
+    default: return smaller(a, b);
+    }
+}
+
+template <class F> TK_DEVICE F log_add(F a, F b) {
+    F high = a > b ? a : b, low = a > b ? b : a;
+    if (a != a || b != b) return tk_nan((F)0);
+    return fabs(high) == tk_infinity((F)0) ? high : high + log1p(exp(low - high));
+}
+template <class F> TK_DEVICE F log_add2(F a, F b) {
+    F high = a > b ? a : b, low = a > b ? b : a;
+    if (a != a || b != b) return tk_nan((F)0);
+    return fabs(high) == tk_infinity((F)0) ? high : high + log1p(exp2(low - high)) * (F)1.44269504088896340736;
+}
+
+template <class F> TK_DEVICE F rare_binary(int op, F a, F b) {
+    switch (op) {
+    case OP_POW: return pow(a, b);
+    case OP_REMAINDER: return remainder_of(a, b);
+    case OP_FLOOR_DIV: return floor_quotient(a, b);
+    case OP_ATAN2: return atan2(a, b);
+    case OP_HYPOT: return hypot(a, b);
+    case OP_FMOD: return fmod(a, b);
+    case OP_FMAX: return fmax(a, b);
+    case OP_FMIN: return fmin(a, b);
+    case OP_COPYSIGN: return copysign(a, b);
+    case OP_NEXTAFTER: return nextafter(a, b);
+    case OP_LOGADDEXP: return log_add(a, b);
+    case OP_LOGADDEXP2: return log_add2(a, b);
+    case OP_XLOGY: return b != b ? tk_nan((F)0) : a == 0 ? (F)0 : a * log(b);
+    case OP_XLOG1PY: return b != b ? tk_nan((F)0) : a == 0 ? (F)0 : a * log1p(b);
+    case OP_HEAVISIDE: return a != a ? a : a < 0 ? (F)0 : a > 0 ? (F)1 : b;
+    default: return arithmetic(op, a, b);
+    }
+}
+
+/// Bounds in the type of the elements; a NaN stays.
+template <class F> TK_DEVICE F clamped(F x, F low, F high) {
+    F least = x < low ? low : x;
+    return least > high ? high : least;
+}
+/// Whether it is NaN, infinite, or finite.
+template <class F> TK_DEVICE bool is_of_class(int op, F x) {
+    return op == 0 ? x != x : op == 1 ? fabs(x) == tk_infinity((F)0) : fabs(x) < tk_infinity((F)0);
 }
 
 #endif

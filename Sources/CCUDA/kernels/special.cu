@@ -3,20 +3,6 @@
 #include "special.cuh"
 #include "walk.cuh"
 
-TK_DEVICE double special_unary(int op, double v) {
-    switch (op) {
-    case OP_DIGAMMA: return special_digamma(v);
-    case OP_ERFINV: return special_erf_inverse(v);
-    case OP_ERFCX: return special_erfcx(v);
-    case OP_I0: return special_bessel(0, v) * exp(fabs(v));
-    case OP_I0E: return special_bessel(0, v);
-    case OP_I1: return special_bessel(1, v) * exp(fabs(v));
-    case OP_I1E: return special_bessel(1, v);
-    case OP_NDTRI: return special_ndtri(v);
-    default: return special_log_ndtr(v);
-    }
-}
-
 /// `wide`: double, else float.
 TK_KERNEL(256) tk_unary_special(const void *x, void *out, long long n, long long op, long long wide) {
     for (long long i = tk_first(); i < n; i += tk_step()) {

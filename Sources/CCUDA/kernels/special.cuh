@@ -1,7 +1,7 @@
 // Special functions in double, as the CPU kernels have them. Where a formula is not standard its source stands beside it.
 #ifndef TK_SPECIAL_CUH
 #define TK_SPECIAL_CUH
-#include "types.cuh"
+#include "functions.cuh"
 
 /// ψ(x): reflection below ½, recurrence up to 10, then the asymptotic series (Abramowitz and Stegun, 6.3.18).
 TK_CALLED double special_digamma(double x) {
@@ -135,6 +135,20 @@ TK_CALLED double special_bessel(int n, double x) {
         sum /= sqrt(6.28318530717958647693 * a);
     }
     return n && x < 0 ? -sum : sum;
+}
+
+TK_DEVICE double special_unary(int op, double v) {
+    switch (op) {
+    case OP_DIGAMMA: return special_digamma(v);
+    case OP_ERFINV: return special_erf_inverse(v);
+    case OP_ERFCX: return special_erfcx(v);
+    case OP_I0: return special_bessel(0, v) * exp(fabs(v));
+    case OP_I0E: return special_bessel(0, v);
+    case OP_I1: return special_bessel(1, v) * exp(fabs(v));
+    case OP_I1E: return special_bessel(1, v);
+    case OP_NDTRI: return special_ndtri(v);
+    default: return special_log_ndtr(v);
+    }
 }
 
 #endif

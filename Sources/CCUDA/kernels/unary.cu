@@ -2,48 +2,6 @@
 #include "functions.cuh"
 #include "vectors.cuh"
 
-#define EACH(OP, EXPRESSION)                                     \
-    case OP:                                                     \
-        _Pragma("unroll") for (int k = 0; k < N; k++) { F v = x[k]; x[k] = (EXPRESSION); } \
-        break;
-
-/// The functions that models are made of; see `rare` for the others.
-template <class F, int N> TK_DEVICE void frequent(int op, F (&x)[N]) {
-    switch (op) {
-        EACH(OP_NEG, -v) EACH(OP_ABS, fabs(v)) EACH(OP_SIGN, signum(v)) EACH(OP_SQUARE, v * v) EACH(OP_SQRT, sqrt(v))
-        EACH(OP_RSQRT, (F)1 / sqrt(v)) EACH(OP_RECIPROCAL, (F)1 / v) EACH(OP_EXP, exp(v)) EACH(OP_LOG, log(v)) EACH(OP_TANH, tanh(v))
-        EACH(OP_SIGMOID, sigmoid(v)) EACH(OP_SOFTPLUS, softplus(v)) EACH(OP_LOG_SIGMOID, -softplus(-v))
-        EACH(OP_RELU, v < 0 ? (F)0 : v) EACH(OP_GELU_ERF, gelu_erf(v)) EACH(OP_GELU_TANH, gelu_tanh(v)) EACH(OP_SILU, silu(v))
-        EACH(OP_FLOOR, floor(v)) EACH(OP_CEIL, ceil(v)) EACH(OP_ROUND, rint(v)) EACH(OP_TRUNC, trunc(v))
-    }
-}
-#undef EACH
-
-template <class F> TK_DEVICE F rare(int op, F v) {
-    switch (op) {
-    case OP_EXPM1: return expm1(v);
-    case OP_LOG1P: return log1p(v);
-    case OP_LOG2: return log2(v);
-    case OP_LOG10: return log10(v);
-    case OP_EXP2: return exp2(v);
-    case OP_SIN: return sin(v);
-    case OP_COS: return cos(v);
-    case OP_TAN: return tan(v);
-    case OP_ASIN: return asin(v);
-    case OP_ACOS: return acos(v);
-    case OP_ATAN: return atan(v);
-    case OP_SINH: return sinh(v);
-    case OP_COSH: return cosh(v);
-    case OP_ERF: return erf(v);
-    case OP_ERFC: return erfc(v);
-    case OP_ASINH: return asinh(v);
-    case OP_ACOSH: return acosh(v);
-    case OP_ATANH: return atanh(v);
-    case OP_LGAMMA: return lgamma(v);
-    default: return v == 0 ? (F)1 : sin((F)3.14159265358979323846 * v) / ((F)3.14159265358979323846 * v);
-    }
-}
-
 template <class T> TK_DEVICE void unary(int op, const T *x, T *out, long long n) {
     enum { N = tk_each<T>::count };
     bool vector = tk_aligned<T, N>(x) && tk_aligned<T, N>(out);

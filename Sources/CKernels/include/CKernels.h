@@ -551,6 +551,37 @@ void tk_recurrence_forward(const tk_recurrence *r, const void *x, const void *we
 void tk_recurrence_backward(const tk_recurrence *r, const void *weight, const void *states, const void *cells, const void *gates,
                             const void *g, void *dx, void *dh, void *dstate, void *dcell);
 
+// ---- word vectors: skip_gram.c. f32 ----
+enum { TK_SKIP_ROWS = 64 };
+/// A column of Walker's table: its own word where 32 random bits are below the threshold, else the other one.
+typedef struct { uint32_t threshold, alias; } tk_alias;
+/// Skip-gram with negative sampling: two tables [vocabulary, width] on cache lines, with `width` a multiple of 16; past a vector's end
+/// rows are 0 and stay so.
+typedef struct {
+    int64_t width, vocabulary;
+    float *centers, *contexts;
+    const tk_alias *noise;     // [vocabulary]
+    const uint32_t *keep;      // [vocabulary]: of 2^32, how often a word is kept, the largest number: always; NULL: all are
+    int window, negatives;     // at least 1; negatives below TK_SKIP_ROWS
+} tk_skip_gram_model;
+/// Sentences first ..< last; sentence s is tokens[starts[s] ..< starts[s + 1]]. The rate falls by `slope` a word, down to `floor`.
+typedef struct {
+    const int32_t *tokens;
+    const int64_t *starts;
+    int64_t first, last;
+    uint64_t seed;             // sentence s draws from a stream of its own, keyed by seed and s
+    double rate, slope, floor;
+} tk_skip_gram_run;
+/// The loss summed over the pairs, -ln σ(u · v) - Σ ln σ(-n · v), each before its step.
+typedef struct { double loss; int64_t pairs; } tk_skip_gram_sums;
+/// A step of gradient descent for each pair of each run. One run is reproducible; several go on at the same time on one model, without
+/// locks (Hogwild), and are not.
+void tk_skip_gram_train(const tk_skip_gram_model *m, const tk_skip_gram_run *runs, int64_t count, tk_skip_gram_sums *sums);
+/// The same steps for pairs that are given: words [pairs, 2 + negatives] are center, context and noise. Returns the summed loss.
+double tk_skip_gram_step(const tk_skip_gram_model *m, const int32_t *words, int64_t pairs, double rate);
+/// The pairs that training would take, in order, up to `capacity` of them; returns how many there are.
+int64_t tk_skip_gram_pairs(const tk_skip_gram_model *m, const tk_skip_gram_run *run, int32_t *words, int64_t capacity);
+
 #ifdef __cplusplus
 }
 #endif

@@ -51,8 +51,13 @@ extension Backend {
         unary(activation, product ?? out, out)
     }
 
-    /// Step by step, each a primitive over all elements; outputs of smaller shape are summed last.
+    /// Step by step.
     public func fused(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape) {
+        stepByStep(program, inputs, outputs, shape: shape)
+    }
+
+    /// ``fused(_:_:_:shape:)``, each step a primitive over all elements; outputs of smaller shape are summed last.
+    public func stepByStep(_ program: FusedProgram, _ inputs: [RawTensor], _ outputs: [RawTensor], shape: Shape) {
         let device = outputs[0].device
         func new(_ type: DType) -> RawTensor { RawTensor(shape: shape, type, device) }
         func converted(_ x: RawTensor, _ type: DType) -> RawTensor {
@@ -90,17 +95,31 @@ extension Backend {
             }
             values.append(out)
         }
-        for (value, out) in zip(program.outputs, outputs) {
-            var x = values[value]
-            let lead = shape.count - out.shape.count
-            for axis in shape.indices where shape[axis] != 1 && (axis < lead || out.shape[axis - lead] == 1) {
+        for (value, out) in zip(program.outputs, outputs) { sumBroadcastAxes(values[value], to: out) }
+    }
+
+    /// Adds up, in the type of `x`, what belongs to one element of `out`, which broadcasts to the shape of `x`: neighbouring axes in one reduction.
+    public func sumBroadcastAxes(_ x: RawTensor, to out: RawTensor) {
+        var x = x
+        let shape = x.shape, lead = shape.count - out.shape.count
+        func isSummed(_ axis: Int) -> Bool { axis < lead || out.shape[axis - lead] == 1 }
+        var end = shape.count
+        while end > 0 {
+            var first = end
+            while first > 0 && isSummed(first - 1) { first -= 1 }
+            if shape[first..<end].contains(where: { $0 != 1 }) {
                 var reduced = x.shape
-                reduced[axis] = 1
-                let sum = RawTensor(shape: reduced, x.dtype, device)
-                reduce(.sum, x, sum, AxisView(x.shape, axis: axis))
+                for axis in first..<end { reduced[axis] = 1 }
+                let sum = RawTensor(shape: reduced, x.dtype, x.device)
+                let view = AxisView(
+                    outer: shape[..<first].reduce(1, *), n: shape[first..<end].reduce(1, *), inner: sum.shape[end...].reduce(1, *)
+                )
+                reduce(.sum, x, sum, view)
                 x = sum
             }
-            copy(converted(x, out.dtype).view(out.layout), to: out)
+            end = first - 1
         }
+        let sum = x.view(out.layout)
+        if sum.dtype == out.dtype { copy(sum, to: out) } else { cast(sum, to: out) }
     }
 }

@@ -39,10 +39,13 @@ public struct FusedProgram: Sendable {
     /// The values that are the results.
     public let outputs: [Int]
 
-    /// The steps for the kernel, with registers given out, and the slot of each output.
+    /// Where each value is while the program runs: inputs and constants in slots of their own, then registers, which steps share.
+    public let slots: [Int32]
+    /// Registers that the steps need.
+    public let registerCount: Int
+    /// The steps for the kernel, and the slot of each output.
     let code: [tk_fused_step]
     let outputSlots: [Int32]
-    let registerCount: Int
 
     /// Whether the kernel has room for it.
     var fits: Bool {
@@ -76,6 +79,7 @@ public struct FusedProgram: Sendable {
             for a in Set(step.arguments) where a >= first && lastUse[a] == k && !kept.contains(a) { free.append(slots[a]) }
         }
         self.code = code
+        self.slots = slots
         registerCount = count
         outputSlots = outputs.map { slots[$0] }
     }

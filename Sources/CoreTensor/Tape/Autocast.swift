@@ -29,6 +29,16 @@ public func withoutAutocast<R>(_ body: () throws -> R) rethrows -> R {
     return try withAutocast(-1, body)
 }
 
+/// For recomputation: `body` in the type of the region that it ran in first (none, if nil), with converted leaves of its own, so that each
+/// run records the conversions itself.
+package func withAutocast<R>(replaying dtype: DType?, _ body: () throws -> R) rethrows -> R {
+    if dtype == nil, Autocast.dtype == nil { return try body() }
+    let local = ThreadLocal.current, copies = local.autocastCopies
+    local.autocastCopies = [:]
+    defer { local.autocastCopies = copies }
+    return try withAutocast(dtype.map(\.code) ?? -1, body)
+}
+
 private func withAutocast<R>(_ code: Int32, _ body: () throws -> R) rethrows -> R {
     let before = tk_get_autocast(), local = ThreadLocal.current
     tk_set_autocast(code)

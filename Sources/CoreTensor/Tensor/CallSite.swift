@@ -42,7 +42,8 @@ public struct CallSite: Sendable {
 enum Symbolizer {
     /// The modules whose frames are ours. A user's error is never in one of them.
     static let ownModules = [
-        "CoreTensor", "Autograd", "NN", "Optimizers", "Transformers", "Data", "Training", "Tapestry", "CUDABackend",
+        "CoreTensor", "Autograd", "NN", "Optimizers", "Transformers", "Quantization", "Data", "Training", "Serving", "Tapestry",
+        "CUDABackend", "WordEmbeddings",
     ]
 
     static func userLine(of addresses: [UInt]) -> String? {

@@ -48,8 +48,6 @@ public struct RawTensor: @unchecked Sendable {
     /// Whether the elements are dense in row-major order.
     @inline(__always) public var isContiguous: Bool { layout.isContiguous }
 
-    /// Itself if dense, otherwise a dense copy.
-    @inline(__always)
     /// Whether `[batch, channels, in...]` lies in memory as a contiguous `[batch, in..., channels]`.
     var isChannelsLast: Bool {
         if shape.count < 3 { return false }
@@ -60,6 +58,9 @@ public struct RawTensor: @unchecked Sendable {
         }
         return true
     }
+
+    /// Itself if dense, otherwise a dense copy.
+    @inline(__always)
     func contiguous() -> RawTensor { layout.isContiguous ? self : denseCopy() }
 
     /// A dense copy in storage of its own.
@@ -78,7 +79,7 @@ public struct RawTensor: @unchecked Sendable {
     func reshaped(_ shape: Shape) -> RawTensor { contiguous().view(.dense(shape)) }
 
     /// Broadcast to `shape` by zero strides; the caller has checked that it fits.
-    func broadcast(to shape: Shape) -> RawTensor {
+    public func broadcast(to shape: Shape) -> RawTensor {
         if layout.shape == shape { return self }
         let lead = shape.count - layout.rank
         var strides = [Int](repeating: 0, count: shape.count)

@@ -64,20 +64,21 @@ public struct PretrainedTokenizer: Tokenizer {
         postProcessor.apply(try plainIDs(first), try plainIDs(second))
     }
 
-    private func plainIDs(_ text: String) throws -> [Int] {
+    /// The tokens of `text` without special tokens around it; `mark` is left out of what is no added token.
+    func plainIDs(_ text: String, without mark: [UInt8]? = nil) throws -> [Int] {
         var ids: [Int] = []
         var scratch = EncodingScratch()
         var text = text
         try text.withUTF8 { utf8 in
             let bytes = UnsafeRawBufferPointer(utf8)
             if plain.isEmpty {
-                try encodeSegment(Array(bytes), isFirst: true, &ids, &scratch)
+                try encodeSegment(Array(bytes), isFirst: true, mark, &ids, &scratch)
             } else {
                 try plain.split(bytes, skippingSpecial: readsSpecialTokensAsText) { range, token in
                     if let token {
                         ids.append(token.id)
                     } else {
-                        try encodeSegment(Array(bytes[range]), isFirst: range.lowerBound == 0, &ids, &scratch)
+                        try encodeSegment(Array(bytes[range]), isFirst: range.lowerBound == 0, mark, &ids, &scratch)
                     }
                 }
             }
@@ -85,10 +86,12 @@ public struct PretrainedTokenizer: Tokenizer {
         return ids
     }
 
-    private func encodeSegment(_ segment: [UInt8], isFirst: Bool, _ ids: inout [Int], _ scratch: inout EncodingScratch) throws {
+    private func encodeSegment(
+        _ segment: [UInt8], isFirst: Bool, _ mark: [UInt8]?, _ ids: inout [Int], _ scratch: inout EncodingScratch
+    ) throws {
         let text = try normalizer?.apply(segment) ?? segment
         if normalized.isEmpty {
-            try encodeWords(text, isFirst: isFirst, &ids, &scratch)
+            try encodeWords(text, isFirst: isFirst, mark, &ids, &scratch)
             return
         }
         try text.withUnsafeBytes { bytes in
@@ -96,14 +99,16 @@ public struct PretrainedTokenizer: Tokenizer {
                 if let token {
                     ids.append(token.id)
                 } else {
-                    try encodeWords(Array(bytes[range]), isFirst: isFirst && range.lowerBound == 0, &ids, &scratch)
+                    try encodeWords(Array(bytes[range]), isFirst: isFirst && range.lowerBound == 0, mark, &ids, &scratch)
                 }
             }
         }
     }
 
-    private func encodeWords(_ text: [UInt8], isFirst: Bool, _ ids: inout [Int], _ scratch: inout EncodingScratch) throws {
-        var pieces = TextPieces(text, isFirst: isFirst)
+    private func encodeWords(
+        _ text: [UInt8], isFirst: Bool, _ mark: [UInt8]?, _ ids: inout [Int], _ scratch: inout EncodingScratch
+    ) throws {
+        var pieces = TextPieces(mark.map { text.removing($0) } ?? text, isFirst: isFirst)
         try preTokenizer?.apply(&pieces)
         try scratch.encode(pieces, model, into: &ids)
     }

@@ -11,6 +11,16 @@ public enum AttentionMask {
         return seen.reshaped([padding.shape[0], 1, 1, padding.shape[1]])
     }
 
+    /// Of sequences padded on the left, the place of each of the last `length` columns among its sequence's tokens: `padding [batch, columns]`
+    /// gives `batch` lists. Padding is at 0, as in Hugging Face's generation.
+    static func places(_ padding: Tensor, last length: Int) -> [[Int]] {
+        let tokens = (padding.detached() .!= 0).to(.int64)
+        let places = ((tokens.cumsum(axis: 1) - 1) * tokens)
+            .narrowed(axis: 1, start: padding.shape[1] - length, length: length)
+        let flat = places.to(device: .cpu).scalars(Int.self)
+        return (0..<padding.shape[0]).map { Array(flat[$0 * length..<($0 + 1) * length]) }
+    }
+
     /// Both masks as one: what both see, with the sum of what they add. Shapes broadcast.
     public static func both(_ a: Tensor?, _ b: Tensor?) -> Tensor? {
         guard let a, let b else { return a ?? b }

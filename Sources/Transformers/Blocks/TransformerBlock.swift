@@ -99,9 +99,10 @@ public final class TransformerBlock: Module, Layer {
     /// The same with a mask that broadcasts to `[batch, heads, sequence, sequence]`; true, or an added number, says what is seen.
     public func callAsFunction(_ x: Tensor, mask: Tensor?) -> Tensor { body(x) { attention($0, mask: mask) } }
 
-    /// The same for positions that follow those in `cache`, which they join.
-    public func callAsFunction(_ x: Tensor, cache: inout KVCache.Layer) -> Tensor {
-        step(x, cache: &cache) ?? body(x) { attention($0, cache: &cache) }
+    /// The same for positions that follow those in `cache`, which they join; the mask broadcasts to `[batch, heads, new, positions]`.
+    public func callAsFunction(_ x: Tensor, mask: Tensor? = nil, cache: inout KVCache.Layer) -> Tensor {
+        if mask == nil, let y = step(x, cache: &cache) { return y }
+        return body(x) { attention($0, mask: mask, cache: &cache) }
     }
 
     private func body(_ x: Tensor, _ attend: (Tensor) -> Tensor) -> Tensor {

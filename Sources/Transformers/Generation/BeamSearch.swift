@@ -90,10 +90,7 @@ extension Array {
 extension CausalLanguageModel {
     /// One token for each row of the cache: logits `[rows, vocabulary]` of the next.
     fileprivate func step(_ tokens: [Int], _ cache: inout KVCache) -> Tensor {
-        let wasTraining = isTraining
-        if wasTraining { train(false) }
-        defer { if wasTraining { train(true) } }
-        return withoutGrad {
+        evaluating {
             let ids = Tensor(tokens, shape: [tokens.count, 1], device: device)
             let logits = self(ids, cache: &cache, lastOnly: true).reshaped([tokens.count, vocabulary])
             return logits.dtype == .float64 ? logits : logits.to(.float32)

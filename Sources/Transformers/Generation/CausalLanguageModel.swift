@@ -21,3 +21,21 @@ public protocol CausalLanguageModel: AnyObject {
     /// An empty cache for this model. With a `capacity` the room is taken at once.
     func makeCache(capacity: Int?) -> KVCache
 }
+
+/// A ``CausalLanguageModel`` that reads sequences of different lengths as one batch.
+public protocol BatchedLanguageModel: CausalLanguageModel {
+    /// As ``CausalLanguageModel/callAsFunction(_:cache:lastOnly:)`` for sequences padded on the left: `paddingMask [batch, length so far +
+    /// new]`, true or 1 for tokens, hides the rest. Positions count tokens alone.
+    func callAsFunction(_ ids: Tensor, cache: inout KVCache, lastOnly: Bool, paddingMask: Tensor?) -> Tensor
+}
+
+extension CausalLanguageModel {
+    /// Runs `body` without gradients and with the model in evaluation mode, and puts the mode back.
+    public func evaluating<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let wasTraining = isTraining
+        // Setting the mode walks through all modules.
+        if wasTraining { train(false) }
+        defer { if wasTraining { train(true) } }
+        return try withoutGrad(body)
+    }
+}

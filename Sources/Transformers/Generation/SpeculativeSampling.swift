@@ -161,10 +161,7 @@ public struct SpeculativeGenerator: IteratorProtocol {
         }
         statistics.targetPasses += 1
         let ids = [tokens.last!] + proposals
-        let wasTraining = target.isTraining
-        if wasTraining { target.train(false) }
-        defer { if wasTraining { target.train(true) } }
-        return withoutGrad {
+        return target.evaluating {
             target(Tensor(ids, shape: [1, ids.count], device: target.device), cache: &targetCache, lastOnly: false)
                 .reshaped([ids.count, target.vocabulary]).to(.float64)
         }

@@ -65,17 +65,10 @@ public struct TokenGenerator: Sequence, IteratorProtocol {
             return nil
         }
         let scores = constraints(nextLogits(), after: [tokens])
-        let token: Int, logProbabilities: Tensor
-        if options.temperature == 0 {
-            logProbabilities = logSoftmax(scores)
-            token = scores.argmax().item(Int.self)
-        } else {
-            logProbabilities = logSoftmax(filters(scores, after: [tokens]))
-            token = exp(logProbabilities[0]).multinomial(generator: generator).item(Int.self)
-        }
-        tokens.append(token)
-        if options.stopTokens.contains(token) { finishReason = .stop }
-        return GeneratedToken(id: token, logProbability: logProbabilities[0, token].item(Double.self))
+        let token = filters.choose(from: scores, after: [tokens], isGreedy: options.temperature == 0, [generator])[0]
+        tokens.append(token.id)
+        if options.stopTokens.contains(token.id) { finishReason = .stop }
+        return token
     }
 
     /// Logits `[1, vocabulary]` of the token after ``tokens``, in float32 at least.
@@ -90,10 +83,7 @@ public struct TokenGenerator: Sequence, IteratorProtocol {
 extension CausalLanguageModel {
     /// Reads tokens behind those in `cache`, in chunks, and gives the logits `[1, vocabulary]` of the token after the last; in float32 at least.
     func logits(after tokens: some Collection<Int>, _ cache: inout KVCache, chunk: Int) -> Tensor {
-        let wasTraining = isTraining
-        if wasTraining { train(false) }
-        defer { if wasTraining { train(true) } }
-        return withoutGrad {
+        evaluating {
             var rest = Array(tokens)[...]
             var last: Tensor?
             while !rest.isEmpty {
@@ -127,7 +117,9 @@ extension CausalLanguageModel {
     ) -> [Int] {
         let options = GenerationOptions(maximumTokens: count, temperature: temperature, topK: topK.map { Swift.max($0, 1) })
         var tokens = TokenGenerator(self, prompt: prompt, options: options, generator: generator, slides: true)
-        while let token = tokens.next() { emit(token.id) }
-        return tokens.tokens
+        return evaluating {
+            while let token = tokens.next() { emit(token.id) }
+            return tokens.tokens
+        }
     }
 }

@@ -7,7 +7,7 @@ import NN
 /// let bert = try BERT.load("models/bert-base-uncased")
 /// let features = bert(ids, paddingMask: mask)                   // [batch, sequence, width]
 /// ```
-public final class BERT: Module {
+public final class BERT: Module, GradientCheckpointing {
     /// The sizes the model was made with.
     public let configuration: BERTConfiguration
     /// `[vocabulary, width]` and `[context, width]`: what the embeddings are the sum of.
@@ -20,6 +20,8 @@ public final class BERT: Module {
     public let dropout: Dropout
     /// First to last.
     public let blocks: [TransformerBlock]
+    /// Whether blocks are computed again in the backward pass.
+    public var usesGradientCheckpointing = false
     /// Makes the pooled vector of the first position, if there is one.
     public let pooler: Linear?
 
@@ -46,14 +48,14 @@ public final class BERT: Module {
     /// tokens, hides the rest; `types`, of the ids' shape, says which segment a token belongs to (the first, if nil).
     public func callAsFunction(_ ids: Tensor, paddingMask: Tensor? = nil, types: Tensor? = nil) -> Tensor {
         let mask = paddingMask.map(AttentionMask.padding)
-        return blocks.reduce(embedded(ids, types)) { x, block in block(x, mask: mask) }
+        return blocks.reduce(embedded(ids, types)) { x, block in blockOutput { block(x, mask: mask) } }
     }
 
     /// The embeddings and what comes out of each block: `layers + 1` tensors `[batch, sequence, width]`.
     public func hiddenStates(_ ids: Tensor, paddingMask: Tensor? = nil, types: Tensor? = nil) -> [Tensor] {
         let mask = paddingMask.map(AttentionMask.padding)
         var states = [embedded(ids, types)]
-        for block in blocks { states.append(block(states.last!, mask: mask)) }
+        for block in blocks { states.append(blockOutput { [x = states.last!] in block(x, mask: mask) }) }
         return states
     }
 

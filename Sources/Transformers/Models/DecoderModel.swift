@@ -15,7 +15,7 @@ import NN
 /// var cache = model.makeCache()
 /// let logits = model(Tensor([1, 15043, 3186], shape: [1, 3]), cache: &cache, lastOnly: true)      // [1, 1, vocabulary]
 /// ```
-public final class DecoderModel: Module, CausalLanguageModel {
+public final class DecoderModel: Module, BatchedLanguageModel, GradientCheckpointing {
     /// The sizes and switches the model was made with.
     public let configuration: DecoderConfiguration
     /// `[vocabulary, width]`: the vectors of the tokens, and the weight of the output head if it is tied.
@@ -29,6 +29,8 @@ public final class DecoderModel: Module, CausalLanguageModel {
     public var outputHead: (any Layer)?
     /// The positions' angles.
     public let rotary: RotaryEmbedding
+    /// Whether blocks are computed again in the backward pass.
+    public var usesGradientCheckpointing = false
 
     /// A model with the given weights to begin with; traps if the configuration's ``DecoderConfiguration/problem`` is not nil.
     public init(_ configuration: DecoderConfiguration, weights: WeightInitializer = .normal()) {
@@ -56,7 +58,7 @@ public final class DecoderModel: Module, CausalLanguageModel {
     public func callAsFunction(_ ids: Tensor, paddingMask: Tensor?) -> Tensor {
         let (x, rotation) = start(ids, at: 0)
         let mask = paddingMask.map(AttentionMask.padding)
-        return head(blocks.reduce(x) { x, block in block(x, rotation: rotation, mask: mask) })
+        return head(blocks.reduce(x) { x, block in blockOutput { block(x, rotation: rotation, mask: mask) } })
     }
 
     /// What goes into each block, and what comes out of the final norm: `layers + 1` tensors `[batch, sequence, width]`.
@@ -64,7 +66,9 @@ public final class DecoderModel: Module, CausalLanguageModel {
         let (x, rotation) = start(ids, at: 0)
         let mask = paddingMask.map(AttentionMask.padding)
         var states = [x]
-        for block in blocks { states.append(block(states.last!, rotation: rotation, mask: mask)) }
+        for block in blocks {
+            states.append(blockOutput { [x = states.last!] in block(x, rotation: rotation, mask: mask) })
+        }
         states[blocks.count] = finalNorm(states[blocks.count])
         return states
     }
@@ -105,12 +109,15 @@ public final class DecoderModel: Module, CausalLanguageModel {
     private func start(_ ids: Tensor, at first: Int, _ paddingMask: Tensor? = nil) -> (Tensor, RotaryRotation) {
         if ids.rank != 2 { fail("DecoderModel", "needs ids [batch, sequence], not \(ids.shape)") }
         let length = ids.shape[1]
-        if first + length > context {
-            fail("DecoderModel", "\(first + length) tokens do not fit the context of \(context); crop the sequence")
+        func check(_ tokens: Int) {
+            if tokens > context {
+                fail("DecoderModel", "\(tokens) tokens do not fit the context of \(context); crop the sequence")
+            }
         }
         var x = tokenEmbedding(ids)
         if configuration.isGemma { x = x * Double(configuration.width).squareRoot() }
         guard let paddingMask else {
+            check(first + length)
             return (x, rotary.rotation(of: first..<first + length, dtype: x.dtype, device: x.device))
         }
         if paddingMask.shape != [ids.shape[0], first + length] {
@@ -118,11 +125,8 @@ public final class DecoderModel: Module, CausalLanguageModel {
                 "DecoderModel",
                 "a padding mask \(paddingMask.shape) for \(first) + \(length) positions of \(ids.shape[0]) sequences")
         }
-        // Padding is at position 0, as in Hugging Face's generation.
-        let tokens = (paddingMask.detached() .!= 0).to(.int64)
-        let places = ((tokens.cumsum(axis: 1) - 1) * tokens).narrowed(axis: 1, start: first, length: length)
-        let flat = places.to(device: .cpu).scalars(Int.self)
-        let rows = stride(from: 0, to: flat.count, by: max(length, 1)).map { Array(flat[$0..<$0 + length]) }
+        let rows = AttentionMask.places(paddingMask, last: length)
+        check(rows.reduce(0) { Swift.max($0, ($1.last ?? -1) + 1) })
         return (x, rotary.rotation(of: rows, dtype: x.dtype, device: x.device))
     }
 

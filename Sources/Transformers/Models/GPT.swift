@@ -2,7 +2,7 @@ import CoreTensor
 import NN
 
 /// A decoder-only transformer (Radford et al., 2019): token and position embeddings, pre-norm blocks, a tied output head.
-public final class GPT: Module, CausalLanguageModel, NamedWeights {
+public final class GPT: Module, BatchedLanguageModel, GradientCheckpointing, NamedWeights {
     /// The sizes of a model; ``problem`` says whether they go together.
     public struct Configuration: Sendable, Codable, Equatable {
         /// The number of different tokens.
@@ -81,6 +81,8 @@ public final class GPT: Module, CausalLanguageModel, NamedWeights {
     public let dropout: Dropout
     /// The pre-norm blocks, first to last.
     public let blocks: [TransformerBlock]
+    /// Whether blocks are computed again in the backward pass.
+    public var usesGradientCheckpointing = false
     /// Applied to the last block's output, before the head.
     public let finalNorm: LayerNorm
 
@@ -130,14 +132,14 @@ public final class GPT: Module, CausalLanguageModel, NamedWeights {
     /// The same for sequences of which some are shorter: `paddingMask [batch, sequence]`, true or 1 for tokens, hides the rest as keys.
     public func callAsFunction(_ ids: Tensor, paddingMask: Tensor?) -> Tensor {
         let mask = paddingMask.map(AttentionMask.padding)
-        return head(blocks.reduce(embedded(ids, at: 0)) { x, block in block(x, mask: mask) })
+        return head(blocks.reduce(embedded(ids, at: 0)) { x, block in blockOutput { block(x, mask: mask) } })
     }
 
     /// What goes into each block, and what comes out of the final norm: `layers + 1` tensors `[batch, sequence, width]`.
     public func hiddenStates(_ ids: Tensor, paddingMask: Tensor? = nil) -> [Tensor] {
         let mask = paddingMask.map(AttentionMask.padding)
         var states = [embedded(ids, at: 0)]
-        for block in blocks { states.append(block(states.last!, mask: mask)) }
+        for block in blocks { states.append(blockOutput { [x = states.last!] in block(x, mask: mask) }) }
         states[blocks.count] = finalNorm(states[blocks.count])
         return states
     }
@@ -145,12 +147,19 @@ public final class GPT: Module, CausalLanguageModel, NamedWeights {
     /// Logits after `ids [batch, new]`, which follow the positions in `cache` and join it: `[batch, new, vocabulary]`, or
     /// `[batch, 1, vocabulary]` for the last position alone. Without gradients.
     public func callAsFunction(_ ids: Tensor, cache: inout KVCache, lastOnly: Bool = false) -> Tensor {
+        self(ids, cache: &cache, lastOnly: lastOnly, paddingMask: nil)
+    }
+
+    /// The same for a batch of prompts padded on the left: `paddingMask [batch, length so far + new]`, true or 1 for tokens. Positions count
+    /// tokens alone.
+    public func callAsFunction(_ ids: Tensor, cache: inout KVCache, lastOnly: Bool = false, paddingMask: Tensor?) -> Tensor {
         if cache.layers.count != blocks.count {
             fail("GPT", "a cache of \(cache.layers.count) layers does not fit \(blocks.count) blocks; see makeCache()")
         }
         return withoutGrad {
-            var x = embedded(ids, at: cache.length)
-            for (index, block) in blocks.enumerated() { x = block(x, cache: &cache.layers[index]) }
+            var x = embedded(ids, at: cache.length, paddingMask)
+            let mask = paddingMask.map(AttentionMask.padding)
+            for (index, block) in blocks.enumerated() { x = block(x, mask: mask, cache: &cache.layers[index]) }
             return head(lastOnly ? x.narrowed(axis: 1, start: x.shape[1] - 1, length: 1) : x)
         }
     }
@@ -158,14 +167,24 @@ public final class GPT: Module, CausalLanguageModel, NamedWeights {
     /// An empty cache for this model. With a `capacity` the room is taken at once; the context is enough for any sequence.
     public func makeCache(capacity: Int? = nil) -> KVCache { KVCache(layers: blocks.count, capacity: capacity) }
 
-    private func embedded(_ ids: Tensor, at start: Int) -> Tensor {
+    private func embedded(_ ids: Tensor, at start: Int, _ paddingMask: Tensor? = nil) -> Tensor {
         if ids.rank != 2 { fail("GPT", "needs ids [batch, sequence], not \(ids.shape)") }
         let length = ids.shape[1]
-        if start + length > configuration.context {
-            fail("GPT", "\(start + length) tokens do not fit the context of \(configuration.context); crop the sequence")
+        func check(_ tokens: Int) {
+            if tokens > context { fail("GPT", "\(tokens) tokens do not fit the context of \(context); crop the sequence") }
         }
-        let positions = positionEmbedding.weight.value.narrowed(axis: 0, start: start, length: length)
-        return dropout(tokenEmbedding(ids) + positions)
+        guard let paddingMask else {
+            check(start + length)
+            let positions = positionEmbedding.weight.value.narrowed(axis: 0, start: start, length: length)
+            return dropout(tokenEmbedding(ids) + positions)
+        }
+        if paddingMask.shape != [ids.shape[0], start + length] {
+            fail("GPT", "a padding mask \(paddingMask.shape) for \(start) + \(length) positions of \(ids.shape[0]) sequences")
+        }
+        let rows = AttentionMask.places(paddingMask, last: length)
+        check(rows.reduce(0) { Swift.max($0, ($1.last ?? -1) + 1) })
+        let places = Tensor(rows.flatMap { $0 }, shape: ids.shape, device: ids.device)
+        return dropout(tokenEmbedding(ids) + positionEmbedding(places))
     }
 
     private func head(_ x: Tensor) -> Tensor {

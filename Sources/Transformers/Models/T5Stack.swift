@@ -97,9 +97,11 @@ public final class T5Block: Module {
 }
 
 /// The encoder or the decoder of a ``T5``.
-public final class T5Stack: Module {
+public final class T5Stack: Module, GradientCheckpointing {
     /// First to last.
     public let blocks: [T5Block]
+    /// Whether blocks are computed again in the backward pass.
+    public var usesGradientCheckpointing = false
     /// Added to the scores of self-attention in all blocks.
     public let positionBias: RelativePositionBias
     /// Of the last block's output.
@@ -127,7 +129,9 @@ public final class T5Stack: Module {
         var states = [dropout(x)]
         for (index, block) in blocks.enumerated() {
             states.append(
-                block(states[index], memory: memory?[index], memoryMask: memoryMask) { block.attention($0, mask: bias) })
+                blockOutput { [x = states[index]] in
+                    block(x, memory: memory?[index], memoryMask: memoryMask) { block.attention($0, mask: bias) }
+                })
         }
         states[blocks.count] = dropout(finalNorm(states[blocks.count]))
         return states

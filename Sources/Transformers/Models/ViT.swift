@@ -34,7 +34,7 @@ public final class PatchEmbedding: Module, Layer {
 /// let model = try ViT.load("models/vit-base-patch16-224")
 /// let classes = model(images)                                   // [batch, 3, 224, 224] to [batch, 1000]
 /// ```
-public final class ViT: Module {
+public final class ViT: Module, GradientCheckpointing {
     /// The sizes the model was made with.
     public let configuration: ViTConfiguration
     /// Makes the patches' vectors.
@@ -47,6 +47,8 @@ public final class ViT: Module {
     public let dropout: Dropout
     /// First to last.
     public let blocks: [TransformerBlock]
+    /// Whether blocks are computed again in the backward pass.
+    public var usesGradientCheckpointing = false
     /// Of the last block's output.
     public let finalNorm: LayerNorm
     /// Makes the pooled vector of the class token, in models without a classifier.
@@ -82,13 +84,13 @@ public final class ViT: Module {
 
     /// Features of the class token and the patches, normalised: `[batch, patches + 1, width]`.
     public func features(_ images: Tensor) -> Tensor {
-        finalNorm(blocks.reduce(embedded(images)) { x, block in block(x) })
+        finalNorm(blocks.reduce(embedded(images)) { x, block in blockOutput { block(x) } })
     }
 
     /// The embeddings and what comes out of each block, before the final norm: `layers + 1` tensors `[batch, patches + 1, width]`.
     public func hiddenStates(_ images: Tensor) -> [Tensor] {
         var states = [embedded(images)]
-        for block in blocks { states.append(block(states.last!)) }
+        for block in blocks { states.append(blockOutput { [x = states.last!] in block(x) }) }
         return states
     }
 

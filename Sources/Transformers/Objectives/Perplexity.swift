@@ -32,10 +32,7 @@ public func perplexity(
     if let outside = tokens.first(where: { !(0..<model.vocabulary).contains($0) }) {
         fail("perplexity", "token \(outside) is outside the vocabulary of \(model.vocabulary)")
     }
-    let wasTraining = model.isTraining
-    model.train(false)
-    defer { model.train(wasTraining) }
-    return withoutGrad {
+    return model.evaluating {
         var sum = 0.0, count = 0
         // Tokens up to here have been predicted.
         var done = 1

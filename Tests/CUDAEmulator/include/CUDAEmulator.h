@@ -12,7 +12,7 @@ extern "C" {
 /// What the machine shall look like.
 typedef struct {
     int cuda_version;        // 12000
-    int device_count;        // 1
+    int device_count;        // 2
     int capability;          // 90
     int start_result;        // what cuInit gives
     int module_result;       // what loading the kernels gives
@@ -34,6 +34,9 @@ void tk_emulator_set_fault(const char *fault);
 /// the one before computed.
 int tk_emulator_load_blas(tk_cublaslt *blas, int milliseconds);
 
+/// Fills a table with a library that looks like NCCL.
+void tk_emulator_load_nccl(tk_nccl *nccl);
+
 /// Delays work of streams until somebody waits for it, and runs no more of it than that needs: work that goes ahead without waiting for
 /// another stream meets memory as it was before. (By default all work is done at once.)
 void tk_emulator_set_delayed(int delayed);
@@ -43,7 +46,7 @@ const char *tk_emulator_failure(void);
 
 typedef struct {
     int64_t launches, allocations, live_blocks, live_bytes, damaged_blocks, copies;
-    int64_t host_allocations, graph_launches, waits;   // pinned blocks ever got; graphs started; times that the host waited
+    int64_t host_allocations, graph_launches, waits, modules;   // pinned blocks ever got; graphs started; times that the host waited; texts loaded
 } tk_emulator_statistics;
 tk_emulator_statistics tk_emulator_get_statistics(void);
 

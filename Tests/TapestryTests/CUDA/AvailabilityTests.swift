@@ -98,7 +98,7 @@ extension CUDATests {
 
         @Test func theDeviceOfTheEmulator() {
             #expect(Emulated.device.description == "cuda:0")
-            #expect(CUDA.isAvailable && CUDA.unavailableReason == nil && CUDA.deviceCount == 1)
+            #expect(CUDA.isAvailable && CUDA.unavailableReason == nil && CUDA.deviceCount == 2)
             #expect(CUDA.describe(Emulated.device) == "emulated sm_90, sm_90, 2 multiprocessors, 1024 MB")
         }
 
@@ -120,6 +120,21 @@ extension CUDATests {
             if found.handle == nil { #expect(message(found) == "\(title) was not found; \(variable) can name its file") }
         }
 
+        /// The driver translates a text when the first of its kernels is used, and no other.
+        @Test func textsAreLoadedWhenUsed() throws {
+            _ = Emulated.device
+            let backend = CUDABackend(try CUDAContext(CUDADriver(Emulated.table()), index: 0))
+            let x = Tensor([1.0, 2, 3]).emulated.raw, out = Tensor(zeros: [3], device: Emulated.device).raw
+            func texts(_ body: () -> Void) -> Int64 {
+                let before = tk_emulator_get_statistics().modules
+                body()
+                return tk_emulator_get_statistics().modules - before
+            }
+            #expect(texts { backend.unary(.exp, x, out) } == 1)
+            #expect(texts { for op in [UnaryKernel.exp, .sin, .tanh] { backend.unary(op, x, out) } } == 0)
+            #expect(texts { backend.binary(.add, x, x, out) } == 1)
+        }
+
         /// Every kernel of the committed PTX is one of the emulator's, and the other way round.
         @Test func imagesHoldTheKernels() {
             var inImages: Set<Substring> = []
@@ -127,9 +142,12 @@ extension CUDATests {
                 let image = tk_cuda_image_at(place)
                 let text = String(cString: image.text)
                 #expect(text.utf8.count == image.size && text.contains(".version 8.0"))
+                var names: Set<Substring> = []
                 for line in text.split(separator: "\n") where line.contains(".entry ") {
-                    inImages.insert(line.split(separator: " ").last!.prefix { $0 != "(" })
+                    names.insert(line.split(separator: " ").last!.prefix { $0 != "(" })
                 }
+                #expect(names == Set(String(cString: image.kernels).split(separator: " ")), "\(String(cString: image.source))")
+                inImages.formUnion(names)
             }
             let emulated = Set(String(cString: tk_emulator_kernel_names()).split(separator: "\n"))
             #expect(inImages == emulated, "\(inImages.symmetricDifference(emulated).sorted())")

@@ -12,7 +12,15 @@ import Testing
 enum Emulated {
     /// The first device of the emulated driver, which takes the place of the machine's.
     static let device: Device = {
-        CUDA.replaceDriver(.success(try! CUDADriver(table())))
+        CUDA.replaceDriver(
+            .success(
+                try! CUDADriver(
+                    table(),
+                    communication: {
+                        var nccl = tk_nccl()
+                        tk_emulator_load_nccl(&nccl)
+                        return nccl
+                    })))
         return .cuda(0)
     }()
 

@@ -68,7 +68,7 @@ extension CUDATests {
                         #expect(ProductShape(m: 30, n: 21, k: 200, batch: 2).splits > 2)
                         same({ $0[0].matmul($0[1]) }, [a, b], loose, "\(type) in parts")
                     }
-                    let x = draw([5, 300]), w = draw([6, 300]), bias = draw([6])
+                    let x = draw([12, 300]), w = draw([20, 300]), bias = draw([20])
                     same(
                         { linear($0[0], $0[1], $0[2], activation: .gelu) }, [x, w, bias], .standard(.float32), "parts, then GELU")
                 }
@@ -294,7 +294,7 @@ extension CUDATests {
                 let few = CUDABackend.fewHopperTiles
                 CUDABackend.fewHopperTiles = 1
                 defer { CUDABackend.fewHopperTiles = few }
-                #expect(isSeen({ $0[0].matmul($0[1]) }, [draw([8, 400], .bfloat16), draw([400, 8], .bfloat16)]), "sm_90")
+                #expect(isSeen({ $0[0].matmul($0[1]) }, [draw([16, 400], .bfloat16), draw([400, 16], .bfloat16)]), "sm_90")
             }
             if fault == "missing barrier" || fault == "missing wait" {
                 let q = draw([1, 1, 70, 64], .bfloat16)

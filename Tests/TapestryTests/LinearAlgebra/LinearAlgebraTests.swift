@@ -44,8 +44,9 @@ import Testing
             #expect(error { try body(nan.maskedFill(nan.isNaN, Double.infinity)) }?.reason == .notFinite)
         }
         #expect(LinearAlgebra.matrixExp(nan).isNaN.all().item(Bool.self))
+        // LAPACK's test is for an exact zero, which no rounding takes from a column of zeros.
         #expect(
-            error { _ = try LinearAlgebra.lstsq(Tensor([[1.0, 1], [1, 1], [1, 1]]), Tensor(ones: [3]), driver: .gels) }?.reason
+            error { _ = try LinearAlgebra.lstsq(Tensor([[1.0, 0], [1, 0], [1, 0]]), Tensor(ones: [3]), driver: .gels) }?.reason
                 == .rankDeficient)
     }
 

@@ -5,7 +5,7 @@ import Testing
 /// Recorded functions against the same operations one by one.
 @Suite(.serialized) struct FusedTests {
     /// A random chain of operations: every step takes earlier values.
-    private struct RandomProgram: Sendable {
+    struct RandomProgram: Sendable {
         let steps: [(op: Int, a: Int, b: Int, number: Double)]
 
         init(seed: UInt64, inputs: Int, length: Int) {

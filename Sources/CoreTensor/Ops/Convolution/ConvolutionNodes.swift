@@ -71,8 +71,9 @@ func convolution(_ x: Tensor, _ w: Tensor, _ bias: Tensor?, _ plan: ConvolutionP
     }
     let out = RawTensor(shape: shape, x.dtype, x.device)
     let backend = out.backend
-    let input = x.raw.isChannelsLast && backend.readsChannelsLast(x.dtype, plan) ? x.raw : x.raw.contiguous()
-    backend.convolution(input, weight: w.raw.contiguous(), bias: bias?.raw.contiguous(), out, plan)
+    let staysAsIs = !x.raw.isContiguous && x.raw.isChannelsLast && backend.readsChannelsLast(x.dtype, plan)
+    backend.convolution(
+        staysAsIs ? x.raw : x.raw.contiguous(), weight: w.raw.contiguous(), bias: bias?.raw.contiguous(), out, plan)
     return record(out, inputs: bias.map { [x, w, $0] } ?? [x, w]) {
         let node = ConvolutionBackward(plan)
         node.save(x)

@@ -14,6 +14,27 @@ extension Sequence where Element == any LogitsProcessor {
     public func callAsFunction(_ scores: Tensor, after tokens: [[Int]]) -> Tensor {
         reduce(scores) { $1($0, after: tokens) }
     }
+
+    /// A token for each row of `scores [batch, vocabulary]`: the likeliest, or one drawn, by the row's own generator, from what these filters
+    /// leave.
+    func choose(
+        from scores: Tensor, after tokens: [[Int]], isGreedy: Bool, _ generators: [RandomGenerator]
+    ) -> [GeneratedToken] {
+        let logProbabilities: Tensor, ids: [Int]
+        if isGreedy {
+            logProbabilities = logSoftmax(scores)
+            ids = scores.argmax(axis: -1).scalars(Int.self)
+        } else {
+            logProbabilities = logSoftmax(self(scores, after: tokens))
+            let probabilities = exp(logProbabilities)
+            ids = generators.enumerated().map { row, generator in
+                probabilities[row].multinomial(generator: generator).item(Int.self)
+            }
+        }
+        return ids.enumerated().map { row, id in
+            GeneratedToken(id: id, logProbability: logProbabilities[row, id].item(Double.self))
+        }
+    }
 }
 
 extension Tensor {
