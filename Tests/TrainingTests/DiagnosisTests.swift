@@ -54,11 +54,24 @@ import Testing
         let dead = try #require(report.deadReLUs(above: 0.3).first)
         #expect(abs(dead.deadShare! - 0.4) < 1e-9 && dead.line?.hasPrefix("DiagnosisTests.swift") == true)
         #expect(report.operations[0].minimum < -90 && report.description.contains("dead 40.0%"))
+        #expect(report.operations.allSatisfy { $0.module == nil && $0.after == nil })
         let wide = ActivationReport { tanh(layer(x) * 50) }
         #expect(wide.operations.last!.saturatedShare! > 0.8)
     }
 
     /// Unscaled scores of wide heads pick one key; scaled ones do not.
+    /// Operations with parameters are named by their modules, the others by the one before; parameters are known through a cast.
+    @Test func activationsByModule() {
+        let generator = RandomGenerator(seed: 2)
+        let model = Sequential(Linear(4, 8, generator: generator), ReLU(), LayerNorm(8), Linear(8, 2, generator: generator))
+        let x = Tensor(normal: [3, 4], generator: generator)
+        let report = ActivationReport(model) { autocast { tanh(model(x)) } }
+        let named = report.operations.filter { $0.operation != "CastBackward" }
+        #expect(named.map(\.module) == ["layers.0", nil, "layers.2", "layers.3", nil])
+        #expect(named.map(\.after) == [nil, "layers.0", nil, nil, "layers.3"])
+        #expect(report.description.contains("layers.3 Linear") && report.description.contains("after layers.0: ReLU"))
+    }
+
     @Test func attentionSaturation() {
         let generator = RandomGenerator(seed: 4)
         let q = Tensor(normal: [32, 512], generator: generator), k = Tensor(normal: [64, 512], generator: generator)
