@@ -141,7 +141,7 @@ TK_DEVICE void gemv_along(const T *a, const T *b, void *c, const void *bias, voi
 /// The weight's lines lie across k: 8 lanes have pieces of one k, 128 bytes, and the 4 groups of lanes of 8 warps take the k in turn.
 template <class T, int FEW>
 TK_DEVICE void gemv_across(const T *a, const T *b, void *c, const void *bias, void *product, float *partial, const tk_cuda_gemm &p, bool turned) {
-    enum { N = gemv_piece<T>::count, WIDTH = 8 * N, STEP = 4 * GEMV_WARPS, AHEAD = FEW < 8 ? 4 : 2, STORED = FEW < 4 ? FEW : 4 };
+    enum { N = gemv_piece<T>::count, WIDTH = 8 * N, STEP = 4 * GEMV_WARPS, AHEAD = FEW == 1 ? 4 : FEW == 4 ? 3 : 2, STORED = FEW < 4 ? FEW : 4 };
     TK_SHARED float sums[GEMV_WARPS][STORED][WIDTH];
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     long long line0 = (long long)blockIdx.x * WIDTH, line = line0 + lane % 8 * N;
