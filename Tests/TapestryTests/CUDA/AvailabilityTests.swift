@@ -92,8 +92,8 @@ extension CUDATests {
 
         @Test func aDeviceThatIsNotThere() {
             _ = Emulated.device
-            #expect(reason { _ = try CUDA.device(3) } == "no device 3: the machine has 1, numbered from 0")
-            #expect(reason { _ = try CUDA.device(-1) } == "no device -1: the machine has 1, numbered from 0")
+            #expect(reason { _ = try CUDA.device(3) } == "no device 3: the machine has 2, numbered from 0")
+            #expect(reason { _ = try CUDA.device(-1) } == "no device -1: the machine has 2, numbered from 0")
         }
 
         @Test func theDeviceOfTheEmulator() {
