@@ -9,6 +9,7 @@
 namespace emulated {
 
 int64_t waits, graph_launches;
+std::chrono::nanoseconds emulated::clock_shift{0};
 
 namespace {
 
@@ -157,7 +158,7 @@ void add_streams(tk_cuda_driver *driver) {
         if (spoils_capture(stream)) return TK_CU_CAPTURE_UNSUPPORTED;
         event->stream = stream;
         event->place = stream->issued + 1;
-        return give(stream, [event] { event->time = std::chrono::steady_clock::now(); return TK_CU_SUCCESS; });
+        return give(stream, [event] { event->time = std::chrono::steady_clock::now() + clock_shift; return TK_CU_SUCCESS; });
     };
     driver->query_event = [](tk_cu_event event) -> tk_cu_result {
         std::lock_guard<std::recursive_mutex> lock(mutex);
@@ -176,7 +177,8 @@ void add_streams(tk_cuda_driver *driver) {
         std::lock_guard<std::recursive_mutex> lock(mutex);
         if (!event_of(first)->stream || !event_of(last)->stream) return TK_CU_INVALID_VALUE;
         if (!is_complete(event_of(first)) || !is_complete(event_of(last))) return TK_CU_NOT_READY;
-        *milliseconds = std::chrono::duration<float, std::milli>(event_of(last)->time - event_of(first)->time).count();
+        float passed = std::chrono::duration<float, std::milli>(event_of(last)->time - event_of(first)->time).count();
+        *milliseconds = passed > 0 ? passed : 0;
         return in_context();
     };
 

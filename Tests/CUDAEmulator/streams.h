@@ -62,6 +62,8 @@ void finish_all();
 void add_streams(tk_cuda_driver *driver);
 /// How often the host waited, and graphs were started.
 extern int64_t waits, graph_launches;
+/// What events add to the time they see: work can be made to look slower or faster than it is.
+extern std::chrono::nanoseconds clock_shift;
 
 }  // namespace emulated
 

@@ -30,8 +30,8 @@ void tk_emulator_set_order(int order, unsigned seed);
 /// Kernels with a planted fault in place of the sound ones: "missing barrier", "missing wait", "missing product wait", "wrong stride", "off by one", "one too many"; NULL: none.
 void tk_emulator_set_fault(const char *fault);
 
-/// Fills a table with a library that looks like cuBLASLt and takes so many milliseconds more for a product than it needs. Returns how many products
-/// the one before computed.
+/// Fills a table with a library that looks like cuBLASLt and by the clock of events takes so many milliseconds more for a product than it needs, or, if
+/// that is below 0, fewer. Returns how many products the one before computed.
 int tk_emulator_load_blas(tk_cublaslt *blas, int milliseconds);
 
 /// Fills a table with a library that looks like NCCL.
