@@ -32,6 +32,7 @@ struct MeasureCheckpoint: ParsableCommand {
         let model: String
         let threads: Int
         let weightMegabytes: Double
+        /// Keys and values after the last token.
         var cacheMegabytes: Double?
         let loadSeconds: Double
         /// From after loading to the first token of the prompt's continuation.
@@ -93,6 +94,7 @@ struct MeasureCheckpoint: ParsableCommand {
         }
         report.firstTokenSeconds = times.first
         report.decodeSeconds = times.count > 1 ? middle(Array(times.dropFirst())) : nil
+        report.cacheMegabytes = Double(generator.cache.byteCount) / 1e6
         // Before the prefill, whose logits and features are no part of generation.
         note(&report)
         let length = min(512, model.context)
