@@ -35,10 +35,13 @@ extension CUDABackend {
         return s
     }
 
-    /// By tensor cores where they do, else a warp to a query, 32 keys at a time.
+    /// By tensor cores where they do (sm_90 has kernels of its own), else a warp to a query, 32 keys at a time.
     public func attention(_ q: RawTensor, _ k: RawTensor, _ v: RawTensor, _ out: RawTensor, lse: RawTensor, _ plan: AttentionPlan)
     {
         if let head = flashHead([q, k, v, out], plan) {
+            if let maps = hopperMaps([q, k, v], plan, "attention") {
+                return hopperAttention(maps, out, lse: lse, head: head, shape(q, k, v, out, plan))
+            }
             return flashAttention(q, k, v, out, lse: lse, head: head, shape(q, k, v, out, plan))
         }
         let name: StaticString = "attention", slopes = plan.alibiSlopes.map { table($0, .float64) }
@@ -65,6 +68,9 @@ extension CUDABackend {
             KernelName("tk_attention_deltas", q.dtype.suffix), grid: ((lse.count + 3) / 4, 1), block: (32, 4), address(out, name),
             gradient, deltas, s)
         if let head = flashHead([q, k, v, g, dq, dk, dv], plan) {
+            if let maps = hopperMaps([q, k, v, g], plan, name) {
+                return hopperGradients(maps, lse: lse, deltas: deltas, dq: dq, dk: dk, dv: dv, head: head, s)
+            }
             return flashGradients(q, k, v, g, lse: lse, deltas: deltas, dq: dq, dk: dk, dv: dv, head: head, s)
         }
         context.launch(

@@ -3,16 +3,6 @@ import CoreTensor
 
 // Products of 16-bit floats on sm_90, whose operands a unit of its own copies to shared memory.
 
-/// A matrix, or a batch of them, as the driver describes it to the copying unit: 128 bytes that a kernel takes by value.
-struct TensorMap: BitwiseCopyable {
-    var words:
-        (
-            UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64,
-            UInt64,
-            UInt64
-        ) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-}
-
 extension CUDABackend {
     /// From so many tiles of 128 × 256 on the kernel pays, as blocks stay and take one tile after the other.
     nonisolated(unsafe) static var fewHopperTiles = 48
@@ -34,28 +24,14 @@ extension CUDABackend {
         return (a, b)
     }
 
-    /// Boxes of 64 elements by `rows`; the elements are 16 bits, of whatever kind.
+    /// Boxes of 64 elements by `rows`.
     private func map(
-        _ base: UInt64, inner: Int64, outer: Int64, _ rowLength: Int64, _ stride: Int64, _ batch: Int64, rows: UInt32
+        _ base: UInt64, inner: Int64, outer: Int64, _ rowLength: Int64, _ stride: Int64, _ batch: Int64, rows: Int
     ) -> TensorMap? {
-        guard let encode = context.driver.functions.encode_tensor_map else { return nil }
-        var map = TensorMap()
-        let sizes = [UInt64(inner), UInt64(outer), UInt64(stride == 0 ? 1 : batch)]
         // A matrix by itself needs a step that is allowed, whatever it is.
-        let steps = [UInt64(rowLength * 2), UInt64(stride == 0 ? rowLength * 2 * outer : stride * 2)]
-        let box: [UInt32] = [64, rows, 1], each: [UInt32] = [1, 1, 1]
-        let result = withUnsafeMutableBytes(of: &map) { to in
-            // The driver wants it at a multiple of 64 bytes.
-            withUnsafeTemporaryAllocation(byteCount: 128, alignment: 64) { aligned in
-                let result = encode(
-                    OpaquePointer(aligned.baseAddress!), Int32(TK_CU_TENSOR_MAP_16_BITS), 3,
-                    UnsafeMutableRawPointer(bitPattern: UInt(base)),
-                    sizes, steps, box, each, 0, Int32(TK_CU_TENSOR_MAP_SWIZZLE_128), Int32(TK_CU_TENSOR_MAP_L2_256), 0)
-                to.copyMemory(from: UnsafeRawBufferPointer(aligned))
-                return result
-            }
-        }
-        return result == Int32(TK_CU_SUCCESS) ? map : nil
+        TensorMap(
+            context, base, sizes: [inner, outer, stride == 0 ? 1 : batch],
+            steps: [rowLength, stride == 0 ? rowLength * outer : stride], rows: rows)
     }
 
     func hopperProduct(

@@ -136,15 +136,23 @@ tk_cu_result launch(tk_cu_function handle, unsigned gx, unsigned gy, unsigned gz
     return emulated::give(stream_of(stream), std::move(node));
 }
 
-/// Takes what the real one takes, of 16-bit elements, three axes and boxes whose rows have 128 bytes.
+/// Takes what the real one takes, of 16-bit elements, three or four axes and boxes whose rows have 128 bytes.
 tk_cu_result encode_tensor_map(tk_cu_tensor_map to, int type, unsigned rank, void *base, const uint64_t *sizes, const uint64_t *steps,
                                const unsigned *box, const unsigned *each, int interleave, int swizzle, int, int fill) {
-    bool good = type == TK_CU_TENSOR_MAP_16_BITS && rank == 3 && swizzle == TK_CU_TENSOR_MAP_SWIZZLE_128 && !interleave && !fill;
-    good = good && reinterpret_cast<uintptr_t>(base) % 16 == 0 && reinterpret_cast<uintptr_t>(to) % 64 == 0 && box[0] * 2 == 128;
-    for (int axis = 0; axis < 3; axis++) good = good && sizes[axis] > 0 && sizes[axis] <= 1ull << 32 && box[axis] > 0 && box[axis] <= 256 && each[axis] == 1;
-    for (int axis = 0; axis < 2; axis++) good = good && steps[axis] > 0 && steps[axis] % 16 == 0 && steps[axis] < 1ull << 40;
+    bool good = type == TK_CU_TENSOR_MAP_16_BITS && (rank == 3 || rank == 4) && swizzle == TK_CU_TENSOR_MAP_SWIZZLE_128 && !interleave && !fill;
     if (!good) return TK_CU_INVALID_VALUE;
-    tk_tensor_map map = {static_cast<const unsigned char *>(base), {sizes[0], sizes[1], sizes[2]}, {steps[0], steps[1]}, {box[0], box[1], box[2]}, 0, {}};
+    good = reinterpret_cast<uintptr_t>(base) % 16 == 0 && reinterpret_cast<uintptr_t>(to) % 64 == 0 && box[0] * 2 == 128;
+    tk_tensor_map map = {static_cast<const unsigned char *>(base), {1, 1, 1, 1}, {0, 0, 0}, {box[0], box[1]}, rank, {}};
+    for (unsigned axis = 0; axis < rank; axis++) {
+        good = good && sizes[axis] > 0 && sizes[axis] <= 1ull << 32 && box[axis] > 0 && box[axis] <= 256 && each[axis] == 1;
+        good = good && (axis < 2 || box[axis] == 1);
+        map.sizes[axis] = sizes[axis];
+        if (axis == 0) continue;
+        uint64_t step = steps[axis - 1];
+        good = good && step > 0 && step % 16 == 0 && step < 1ull << 40;
+        map.steps[axis - 1] = step;
+    }
+    if (!good) return TK_CU_INVALID_VALUE;
     memcpy(static_cast<void *>(to), &map, sizeof map);
     return in_context();
 }

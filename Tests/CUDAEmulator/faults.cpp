@@ -15,6 +15,7 @@ namespace missing_barrier {
 #undef TK_TENSOR_PRODUCT_CUH
 #include "../../Sources/CCUDA/kernels/tensor_product.cuh"
 #include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
+#undef TK_ATTENTION_TILES_CUH
 #include "../../Sources/CCUDA/kernels/attention_tensor.cu"
 }
 #undef __syncthreads
@@ -30,7 +31,10 @@ TK_DEVICE void no_barrier_wait(tk_barrier *, int) {}
 #undef TK_TENSOR_PRODUCT_CUH
 #include "../../Sources/CCUDA/kernels/tensor_product.cuh"
 #include "../../Sources/CCUDA/kernels/gemm_tensor.cu"
+#undef TK_ATTENTION_TILES_CUH
 #include "../../Sources/CCUDA/kernels/attention_tensor.cu"
+#undef TK_HOPPER_TILES_CUH
+#include "../../Sources/CCUDA/kernels/attention_hopper.cu"
 #include "../../Sources/CCUDA/kernels/gemm_hopper.cu"
 #undef tk_barrier_wait
 #undef tk_copy_wait
@@ -42,6 +46,9 @@ TK_DEVICE void no_barrier_wait(tk_barrier *, int) {}
 namespace missing_product_wait {
 template <int N> TK_DEVICE void late_wait() { if (N == 0) tk_products_wait<0>(); }
 #define tk_products_wait late_wait
+#undef TK_ATTENTION_TILES_CUH
+#undef TK_HOPPER_TILES_CUH
+#include "../../Sources/CCUDA/kernels/attention_hopper.cu"
 #include "../../Sources/CCUDA/kernels/gemm_hopper.cu"
 #undef tk_products_wait
 }

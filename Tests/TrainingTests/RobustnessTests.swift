@@ -25,18 +25,24 @@ import Testing
     }
 
     /// A process that writes a checkpoint after every step is killed 50 times at random points: a checkpoint is always whole and never older than
-    /// the one before, and the run ends with the bits of one that nobody touched.
+    /// the one before, and the run ends with the bits of one that nobody touched. Every other process may live until its first checkpoint, as nothing
+    /// is tested where a machine is too slow for that.
     @Test func killedAtRandomPoints() async throws {
         let path = folder.path
         var lastStep = 0, leftovers = 0
         for round in 0..<50 {
             await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String, round = round as Int] in
                 let delay = UInt32(RandomGenerator(seed: UInt64(round)).integer(below: 30_000))
+                let mayBeKilled = DispatchSemaphore(value: round % 2)
                 Thread.detachNewThread {
-                    usleep(2000 + delay)
+                    mayBeKilled.wait()
+                    usleep(delay)
                     kill(getpid(), SIGKILL)
                 }
                 let run = RobustnessTests.killedRun(path)
+                run.recorder.action = { event, _ in
+                    if case .saved = event { mayBeKilled.signal() }
+                }
                 _ = try await run.trainer.fit(run.loader)
                 sleep(10)
             }
@@ -48,7 +54,7 @@ import Testing
             #expect(run.trainer.state.step >= lastStep)
             lastStep = run.trainer.state.step
         }
-        #expect(lastStep > 50, "so few steps were taken that nothing was tested")
+        #expect(lastStep >= 25)
         let run = Self.killedRun(path)
         let summary = try await run.trainer.fit(run.loader)
         #expect(summary.steps == 900)

@@ -3,42 +3,10 @@
 // a running maximum and sum in float32. What no query of a block sees is left out. The gradients compute the weights again from the kept
 // logarithms of the sums: a block to 64 keys for dk and dv, to 64 queries for dq, so that every sum has one order. Heads of up to HEAD elements,
 // a multiple of 8; causal masks and windows, grouped queries.
+#include "attention_tiles.cuh"
 #include "tensor_product.cuh"
 
 enum { ATTENTION_ROWS = 64, ATTENTION_COLUMNS = 32, ATTENTION_THREADS = 128 };
-
-TK_DEVICE unsigned packed(float low, float high, tk_bfloat) { return tk_pack_bf16(low, high); }
-TK_DEVICE unsigned packed(float low, float high, tk_half) { return tk_pack_f16(low, high); }
-
-/// Which keys a query sees.
-struct sight {
-    int queries, keys, position, window;
-    bool causal;
-    TK_DEVICE_MEMBER sight(const tk_cuda_attention &p)
-        : queries((int)p.queries), keys((int)p.keys), position((int)p.position), window((int)p.window), causal(p.causal != 0) {}
-    TK_DEVICE_MEMBER bool operator()(int i, int j) const {
-        int distance = i + position - j;
-        if (i >= queries || j >= keys || (causal && distance < 0)) return false;
-        return window <= 0 || (distance < window && -distance < window);
-    }
-};
-/// The keys that some query of first ... last sees lie in `from` ..< `to`; and the other way round.
-TK_DEVICE void keys_seen(const tk_cuda_attention &p, int first, int last, int &from, int &to) {
-    long long low = 0, high = p.keys;
-    if (p.causal && last + p.position + 1 < high) high = last + p.position + 1;
-    if (p.window > 0 && last + p.position + p.window < high) high = last + p.position + p.window;
-    if (p.window > 0 && first + p.position - p.window + 1 > low) low = first + p.position - p.window + 1;
-    from = (int)low;
-    to = (int)(high < 0 ? 0 : high);
-}
-TK_DEVICE void queries_seen(const tk_cuda_attention &p, int first, int last, int &from, int &to) {
-    long long low = 0, high = p.queries;
-    if (p.causal && first - p.position > low) low = first - p.position;
-    if (p.window > 0 && first - p.position - p.window + 1 > low) low = first - p.position - p.window + 1;
-    if (p.window > 0 && last - p.position + p.window < high) high = last - p.position + p.window;
-    from = (int)low;
-    to = (int)(high < 0 ? 0 : high);
-}
 
 /// ROWS rows of HEAD elements to shared memory; zeros outside `rows` and `dim`.
 template <class T, int ROWS, int HEAD> TK_DEVICE void fetch_rows(T *to, const T *x, long long step, int row0, int rows, int dim) {
@@ -77,18 +45,6 @@ template <class T, int HEAD, int N> TK_DEVICE void multiply_weights(float (&sum)
             multiply_add(sum[d / 8], u, v[0], v[1], T());
             multiply_add(sum[d / 8 + 1], u, v[2], v[3], T());
         }
-    }
-}
-/// Sums [16, HEAD] of a warp, times a factor for each of a thread's two rows, to memory.
-template <class T, int HEAD> TK_DEVICE void store_rows(T *out, long long step, int row, int rows, int dim, const float (&sum)[HEAD / 8][4],
-                                                       float first, float second) {
-    int lane = threadIdx.x % 32, r = row + lane / 4;
-#pragma unroll
-    for (int d = 0; d < HEAD / 8; d++) {
-        int column = d * 8 + lane % 4 * 2;
-        if (column >= dim) continue;
-        if (r < rows) *(unsigned *)(out + r * step + column) = packed(sum[d][0] * first, sum[d][1] * first, T());
-        if (r + 8 < rows) *(unsigned *)(out + (r + 8) * step + column) = packed(sum[d][2] * second, sum[d][3] * second, T());
     }
 }
 template <int N> TK_DEVICE void clear(float (&sum)[N][4]) {
@@ -170,7 +126,8 @@ template <class T, int HEAD> TK_DEVICE void flash_attention(const T *q, const T 
             lse[head * p.queries + i] = sum[half] == 0 ? -tk_infinity(0.0f) : (high[half] + log2(sum[half])) * 0.69314718055994530942f;
         sum[half] = sum[half] == 0 ? 0.0f : 1.0f / sum[half];
     }
-    store_rows<T, HEAD>(out + b * p.out[0] + h * p.out[1], p.out[2], i0 + row0, (int)p.queries, width, total, sum[0], sum[1]);
+    store_rows<T, HEAD>(out + b * p.out[0] + h * p.out[1], p.out[2], i0 + row0, (int)p.queries, width, [&](int d, int e) { return total[d][e]; }, sum[0],
+                        sum[1]);
 }
 
 /// The gradients of 64 rows: of keys and values, over all queries, or of queries, over all keys. `one` is k or q and belongs to the scores,
@@ -235,10 +192,10 @@ TK_DEVICE void flash_gradients(const T *q, const T *k, const T *v, const T *g, c
     }
     tk_copy_wait<0>();
     if constexpr (KEYS) {
-        store_rows<T, HEAD>(dk + b * p.dk[0] + h * p.dk[1], p.dk[2], row + row0, rows, dim, first, 1, 1);
-        store_rows<T, HEAD>(dv + b * p.dv[0] + h * p.dv[1], p.dv[2], row + row0, rows, width, second, 1, 1);
+        store_rows<T, HEAD>(dk + b * p.dk[0] + h * p.dk[1], p.dk[2], row + row0, rows, dim, [&](int d, int e) { return first[d][e]; }, 1, 1);
+        store_rows<T, HEAD>(dv + b * p.dv[0] + h * p.dv[1], p.dv[2], row + row0, rows, width, [&](int d, int e) { return second[d][e]; }, 1, 1);
     } else {
-        store_rows<T, HEAD>(dq + b * p.dq[0] + h * p.dq[1], p.dq[2], row + row0, rows, dim, first, 1, 1);
+        store_rows<T, HEAD>(dq + b * p.dq[0] + h * p.dq[1], p.dq[2], row + row0, rows, dim, [&](int d, int e) { return first[d][e]; }, 1, 1);
     }
 }
 

@@ -3,17 +3,11 @@
 // shared memory, 64 of k at a time; two others multiply 64 rows each, straight from there. Blocks stay and take one tile after the other, so that
 // the next tile's boxes come while sums are written.
 #include "epilogue.cuh"
+#include "hopper_tiles.cuh"
 
 enum { HOPPER_DOWN = 128, HOPPER_ACROSS = 256, HOPPER_DEPTH = 64, HOPPER_STAGES = 4, HOPPER_LEFT = HOPPER_DOWN * HOPPER_DEPTH * 2,
        HOPPER_RIGHT = HOPPER_ACROSS * HOPPER_DEPTH * 2, HOPPER_STAGE = HOPPER_LEFT + HOPPER_RIGHT, HOPPER_BOX = 64 * HOPPER_DEPTH * 2,
        HOPPER_SLAB = 16 * 40 * 4 };
-
-template <bool A_TURNED, bool B_TURNED> TK_DEVICE void multiply_256(float (&sum)[128], unsigned long long a, unsigned long long b, tk_bfloat) {
-    tk_multiply_256_bf16<A_TURNED, B_TURNED>(sum, a, b);
-}
-template <bool A_TURNED, bool B_TURNED> TK_DEVICE void multiply_256(float (&sum)[128], unsigned long long a, unsigned long long b, tk_half) {
-    tk_multiply_256_f16<A_TURNED, B_TURNED>(sum, a, b);
-}
 
 /// The tile of a number, in bands of 8 tiles that share the right operand's columns.
 TK_DEVICE void place_of_hopper_tile(long long number, const tk_cuda_gemm &p, int &batch, int &i0, int &j0) {
@@ -34,11 +28,6 @@ template <bool TURNED, int LINES> TK_DEVICE void copy_tile(unsigned char *to, co
         for (int box = 0; box < LINES / 64; box++) tk_copy_box(to + box * HOPPER_BOX, map, line0 + box * 64, k0, batch, barrier);
     }
 }
-/// 16 of k of a tile, as a factor.
-template <bool TURNED> TK_DEVICE unsigned long long factor_at(const unsigned char *tile, int k) {
-    return TURNED ? tk_factor(tile + k * 128, HOPPER_BOX, 1024) : tk_factor(tile + k * 2, 16, 1024);
-}
-
 template <class T, bool LEFT_TURNED, bool RIGHT_TURNED>
 TK_DEVICE void gemm_hopper(const tk_tensor_map &left, const tk_tensor_map &right, void *c, const void *bias, void *product, const tk_cuda_gemm &p) {
     TK_DYNAMIC_SHARED(memory);
@@ -85,7 +74,7 @@ TK_DEVICE void gemm_hopper(const tk_tensor_map &left, const tk_tensor_map &right
             tk_products_begin();
 #pragma unroll
             for (int k = 0; k < HOPPER_DEPTH; k += 16)
-                multiply_256<LEFT_TURNED, !RIGHT_TURNED>(sum, factor_at<LEFT_TURNED>(a, k), factor_at<!RIGHT_TURNED>(b, k), T());
+                multiply_boxes<LEFT_TURNED, !RIGHT_TURNED>(sum, factor_at<LEFT_TURNED>(a, k, HOPPER_BOX), factor_at<!RIGHT_TURNED>(b, k, HOPPER_BOX), T());
             tk_products_commit();
             // While these run, the stage before is given back.
             tk_products_wait<1>();

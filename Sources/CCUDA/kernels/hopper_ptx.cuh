@@ -30,6 +30,11 @@ TK_DEVICE void tk_copy_box(void *to, const tk_tensor_map &map, int x, int y, int
     asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
                  ::"r"(tk_shared_address(to)), "l"(&map), "r"(x), "r"(y), "r"(z), "r"(tk_shared_address(barrier)) : "memory");
 }
+/// The same for four axes.
+TK_DEVICE void tk_copy_box(void *to, const tk_tensor_map &map, int x, int y, int z, int w, tk_barrier *barrier) {
+    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], [%6];"
+                 ::"r"(tk_shared_address(to)), "l"(&map), "r"(x), "r"(y), "r"(z), "r"(w), "r"(tk_shared_address(barrier)) : "memory");
+}
 /// Gives registers of a group of four warps back, or takes them.
 template <int N> TK_DEVICE void tk_release_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
 template <int N> TK_DEVICE void tk_claim_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
@@ -39,44 +44,63 @@ TK_DEVICE void tk_products_begin() { asm volatile("wgmma.fence.sync.aligned;" ::
 /// Ends a group of products; all but the last N groups are done after the wait.
 TK_DEVICE void tk_products_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int N> TK_DEVICE void tk_products_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory"); }
+/// After such a wait: what these registers hold is known from here on, and not before.
+template <int N> TK_DEVICE void tk_products_done(float (&sum)[N]) {
+#pragma unroll
+    for (int e = 0; e < N; e++) asm volatile("" : "+f"(sum[e])::"memory");
+}
 /// A factor of 16 bits in shared memory, in rows of 128 bytes whose pieces of 16 change places with the row's number, as boxes are written:
 /// `step` bytes lie between 8 rows and the next 8, `leap` bytes between one column of such rows and the next (where rows run across k).
 TK_DEVICE unsigned long long tk_factor(const void *x, int leap, int step) {
     return (unsigned long long)(tk_shared_address(x) & 0x3ffff) >> 4 | (unsigned long long)(leap >> 4) << 16 | (unsigned long long)(step >> 4) << 32 | 1ull << 62;
 }
-/// sum [64, 256] += a [64, 16] · b [256, 16]ᵀ by four warps; TURNED factors lie as [16, 64] and [16, 256]. A thread has, of its warp's 16 rows,
-/// rows lane / 4 and that + 8 at columns 8 j + 2 (lane % 4) and the next, four sums for each j.
-#define TK_MULTIPLY_256(NAME, TYPE)                                                                                                       \
-    template <bool A_TURNED, bool B_TURNED> TK_DEVICE void NAME(float (&sum)[128], unsigned long long a, unsigned long long b) {           \
-        asm volatile("wgmma.mma_async.sync.aligned.m64n256k16.f32." TYPE "." TYPE " {"                                                    \
-                     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
-                     "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
-                     "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
-                     "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, " \
-                     "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, " \
-                     "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, " \
-                     "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
-                     "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, %128, %129, 1, 1, 1, %130, %131;"                                     \
-                     : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3]), "+f"(sum[4]), "+f"(sum[5]), "+f"(sum[6]), "+f"(sum[7]),                                      \
-                       "+f"(sum[8]), "+f"(sum[9]), "+f"(sum[10]), "+f"(sum[11]), "+f"(sum[12]), "+f"(sum[13]), "+f"(sum[14]), "+f"(sum[15]),                                      \
-                       "+f"(sum[16]), "+f"(sum[17]), "+f"(sum[18]), "+f"(sum[19]), "+f"(sum[20]), "+f"(sum[21]), "+f"(sum[22]), "+f"(sum[23]),                                      \
-                       "+f"(sum[24]), "+f"(sum[25]), "+f"(sum[26]), "+f"(sum[27]), "+f"(sum[28]), "+f"(sum[29]), "+f"(sum[30]), "+f"(sum[31]),                                      \
-                       "+f"(sum[32]), "+f"(sum[33]), "+f"(sum[34]), "+f"(sum[35]), "+f"(sum[36]), "+f"(sum[37]), "+f"(sum[38]), "+f"(sum[39]),                                      \
-                       "+f"(sum[40]), "+f"(sum[41]), "+f"(sum[42]), "+f"(sum[43]), "+f"(sum[44]), "+f"(sum[45]), "+f"(sum[46]), "+f"(sum[47]),                                      \
-                       "+f"(sum[48]), "+f"(sum[49]), "+f"(sum[50]), "+f"(sum[51]), "+f"(sum[52]), "+f"(sum[53]), "+f"(sum[54]), "+f"(sum[55]),                                      \
-                       "+f"(sum[56]), "+f"(sum[57]), "+f"(sum[58]), "+f"(sum[59]), "+f"(sum[60]), "+f"(sum[61]), "+f"(sum[62]), "+f"(sum[63]),                                      \
-                       "+f"(sum[64]), "+f"(sum[65]), "+f"(sum[66]), "+f"(sum[67]), "+f"(sum[68]), "+f"(sum[69]), "+f"(sum[70]), "+f"(sum[71]),                                      \
-                       "+f"(sum[72]), "+f"(sum[73]), "+f"(sum[74]), "+f"(sum[75]), "+f"(sum[76]), "+f"(sum[77]), "+f"(sum[78]), "+f"(sum[79]),                                      \
-                       "+f"(sum[80]), "+f"(sum[81]), "+f"(sum[82]), "+f"(sum[83]), "+f"(sum[84]), "+f"(sum[85]), "+f"(sum[86]), "+f"(sum[87]),                                      \
-                       "+f"(sum[88]), "+f"(sum[89]), "+f"(sum[90]), "+f"(sum[91]), "+f"(sum[92]), "+f"(sum[93]), "+f"(sum[94]), "+f"(sum[95]),                                      \
-                       "+f"(sum[96]), "+f"(sum[97]), "+f"(sum[98]), "+f"(sum[99]), "+f"(sum[100]), "+f"(sum[101]), "+f"(sum[102]), "+f"(sum[103]),                                      \
-                       "+f"(sum[104]), "+f"(sum[105]), "+f"(sum[106]), "+f"(sum[107]), "+f"(sum[108]), "+f"(sum[109]), "+f"(sum[110]), "+f"(sum[111]),                                      \
-                       "+f"(sum[112]), "+f"(sum[113]), "+f"(sum[114]), "+f"(sum[115]), "+f"(sum[116]), "+f"(sum[117]), "+f"(sum[118]), "+f"(sum[119]),                                      \
-                       "+f"(sum[120]), "+f"(sum[121]), "+f"(sum[122]), "+f"(sum[123]), "+f"(sum[124]), "+f"(sum[125]), "+f"(sum[126]), "+f"(sum[127])                                       \
-                     : "l"(a), "l"(b), "n"((int)A_TURNED), "n"((int)B_TURNED));                                                            \
+// The sums of a thread as operands of the instructions below.
+#define TK_PLACES_32 \
+    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15" \
+    ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define TK_PLACES_64 TK_PLACES_32 \
+    ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47" \
+    ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define TK_PLACES_128 TK_PLACES_64 \
+    ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79" \
+    ", %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95" \
+    ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111" \
+    ", %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+#define TK_SUMS_8(i) "+f"(sum[i]), "+f"(sum[i + 1]), "+f"(sum[i + 2]), "+f"(sum[i + 3]), "+f"(sum[i + 4]), "+f"(sum[i + 5]), "+f"(sum[i + 6]), "+f"(sum[i + 7])
+#define TK_SUMS_16(i) TK_SUMS_8(i), TK_SUMS_8(i + 8)
+#define TK_SUMS_32 TK_SUMS_16(0), TK_SUMS_16(16)
+#define TK_SUMS_64 TK_SUMS_32, TK_SUMS_16(32), TK_SUMS_16(48)
+#define TK_SUMS_128 TK_SUMS_64, TK_SUMS_16(64), TK_SUMS_16(80), TK_SUMS_16(96), TK_SUMS_16(112)
+
+/// sum [64, N] (+)= a [64, 16] · b [N, 16]ᵀ by four warps, N being twice the number of a thread's sums; TURNED factors lie as [16, 64] and [16, N].
+/// Without ADD, what the sums were is of no account. A thread has, of its warp's 16 rows, rows lane / 4 and that + 8 at columns
+/// 8 j + 2 (lane % 4) and the next, four sums for each j.
+#define TK_MULTIPLY(NAME, TYPE, N, SUMS, A, B, ADDS, TURNS_A, TURNS_B)                                                                        \
+    template <bool A_TURNED, bool B_TURNED, bool ADD = true> TK_DEVICE void NAME(float (&sum)[SUMS], unsigned long long a, unsigned long long b) { \
+        asm volatile("wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPE "." TYPE " {" TK_PLACES_##SUMS "}, %" #A ", %" #B ", %" #ADDS    \
+                     ", 1, 1, %" #TURNS_A ", %" #TURNS_B ";"                                                                                 \
+                     : TK_SUMS_##SUMS                                                                                                        \
+                     : "l"(a), "l"(b), "n"((int)ADD), "n"((int)A_TURNED), "n"((int)B_TURNED));                                               \
     }
-TK_MULTIPLY_256(tk_multiply_256_bf16, "bf16")
-TK_MULTIPLY_256(tk_multiply_256_f16, "f16")
-#undef TK_MULTIPLY_256
+/// The same with a in registers, as mma.sync has it: rows lane / 4 and that + 8 of the warp's 16, at columns 2 (lane % 4) and the next, then
+/// the same rows 8 columns on.
+#define TK_MULTIPLY_HELD(NAME, TYPE, N, SUMS, A0, A1, A2, A3, B, TURNS_B)                                                                     \
+    template <bool B_TURNED> TK_DEVICE void NAME(float (&sum)[SUMS], const unsigned (&a)[4], unsigned long long b) {                          \
+        asm volatile("wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPE "." TYPE " {" TK_PLACES_##SUMS "}, {%" #A0 ", %" #A1 ", %" #A2    \
+                     ", %" #A3 "}, %" #B ", 1, 1, 1, %" #TURNS_B ";"                                                                         \
+                     : TK_SUMS_##SUMS                                                                                                        \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"((int)B_TURNED));                                              \
+    }
+#define TK_MULTIPLY_TYPE(S, TYPE)                                                                                                             \
+    TK_MULTIPLY(tk_multiply_##S, TYPE, 64, 32, 32, 33, 34, 35, 36)                                                                            \
+    TK_MULTIPLY(tk_multiply_##S, TYPE, 128, 64, 64, 65, 66, 67, 68)                                                                           \
+    TK_MULTIPLY(tk_multiply_##S, TYPE, 256, 128, 128, 129, 130, 131, 132)                                                                     \
+    TK_MULTIPLY_HELD(tk_multiply_held_##S, TYPE, 64, 32, 32, 33, 34, 35, 36, 37)                                                              \
+    TK_MULTIPLY_HELD(tk_multiply_held_##S, TYPE, 128, 64, 64, 65, 66, 67, 68, 69)
+TK_MULTIPLY_TYPE(bf16, "bf16")
+TK_MULTIPLY_TYPE(f16, "f16")
+#undef TK_MULTIPLY_TYPE
+#undef TK_MULTIPLY_HELD
+#undef TK_MULTIPLY
 
 #endif

@@ -21,21 +21,23 @@ public struct CallSite: Sendable {
     }
 
     /// `Model.swift:31` of the innermost frame outside this package, or nil where the program has no debug information.
-    public var userLine: String? {
-        Self.userLine(of: withUnsafeBytes(of: addresses) { Array($0.bindMemory(to: UInt.self)) })
+    public var userLine: String? { Self.userLines(of: [self])[0] }
+
+    /// The ``userLine`` of each of several sites, for which the debug information is read once.
+    public static func userLines(of sites: [CallSite]) -> [String?] {
+        Symbolizer.userLines(
+            of: sites.map { site in withUnsafeBytes(of: site.addresses) { calls(Array($0.bindMemory(to: UInt.self))) } })
     }
 
     /// The same for the whole stack here: for errors at once, where time does not matter.
     static func currentUserLine() -> String? {
         var deep = [UInt](repeating: 0, count: 64)
         let depth = Int(tk_capture_call_site(&deep, 64))
-        return userLine(of: Array(deep[..<depth]))
+        return Symbolizer.userLines(of: [calls(Array(deep[..<depth]))])[0]
     }
 
-    private static func userLine(of addresses: [UInt]) -> String? {
-        // A return address is the instruction after the call, which may belong to the next line.
-        Symbolizer.userLine(of: addresses.filter { $0 != 0 }.map { $0 - 1 })
-    }
+    /// A return address is the instruction after the call, which may belong to the next line.
+    private static func calls(_ addresses: [UInt]) -> [UInt] { addresses.filter { $0 != 0 }.map { $0 - 1 } }
 }
 
 /// Source lines of addresses, by the Swift runtime's own reader of debug information.
@@ -46,17 +48,23 @@ enum Symbolizer {
         "CUDABackend", "WordEmbeddings",
     ]
 
-    static func userLine(of addresses: [UInt]) -> String? {
+    /// The first line of a user's in each of several stacks, the innermost call first.
+    static func userLines(of stacks: [[UInt]]) -> [String?] {
         #if canImport(Runtime)
-            guard let frames = symbolicate(addresses)?.frames else { return nil }
-            for frame in frames {
-                guard let symbol = frame.symbol, let location = symbol.sourceLocation, location.line > 0 else { continue }
+            var lines: [UInt: String] = [:]
+            // What was inlined comes with the address that it was inlined at, the innermost function first.
+            for frame in symbolicate(Array(Set(stacks.joined())))?.frames ?? [] {
+                guard case .returnAddress(let address) = frame.captured, let key = UInt(address), lines[key] == nil,
+                    let symbol = frame.symbol, let location = symbol.sourceLocation, location.line > 0
+                else { continue }
                 if isOurs(symbol.rawName) || isOurs(path: location.path) || location.path.hasPrefix("/<") { continue }
                 if isRuntime(symbol.rawName, location.path) { continue }
-                return "\(location.path.split(separator: "/").last.map(String.init) ?? location.path):\(location.line)"
+                lines[key] = "\(location.path.split(separator: "/").last.map(String.init) ?? location.path):\(location.line)"
             }
+            return stacks.map { stack in stack.lazy.compactMap { lines[$0] }.first }
+        #else
+            return stacks.map { _ in nil }
         #endif
-        return nil
     }
 
     private static func isOurs(_ mangled: String) -> Bool {

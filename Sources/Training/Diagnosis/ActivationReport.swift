@@ -12,7 +12,7 @@ public struct ActivationStatistics: Sendable {
     /// For operations without parameters: the module of the last operation before that had some.
     public let after: String?
     /// The user's line that called it; nil where there is no debug information.
-    public let line: String?
+    public fileprivate(set) var line: String?
     /// Its shape.
     public let shape: Shape
     /// Mean and standard deviation of all elements.
@@ -42,7 +42,7 @@ public struct ActivationReport: Sendable, CustomStringConvertible {
     /// Runs `body` and looks at what is recorded on this thread meanwhile: operations on what requires no gradient are not among it. With the
     /// model they are named by its modules.
     public init<R>(_ model: Module? = nil, _ body: () throws -> R) rethrows {
-        var seen: [ActivationStatistics] = []
+        var seen: [ActivationStatistics] = [], sites: [CallSite] = []
         let owners = Self.owners(model)
         var last: String?
         _ = try OutputWatch.run({ node, output in
@@ -50,8 +50,10 @@ public struct ActivationReport: Sendable, CustomStringConvertible {
             last = module ?? last
             if output.dtype.isFloatingPoint && output.count > 0 {
                 seen.append(Self.statistics(node, output, module, after: module == nil ? last : nil))
+                sites.append(node.site)
             }
         }) { try withGrad(body) }
+        for (index, line) in CallSite.userLines(of: sites).enumerated() { seen[index].line = line }
         operations = seen
     }
 
@@ -96,7 +98,7 @@ public struct ActivationReport: Sendable, CustomStringConvertible {
             if node.name.hasPrefix("Tanh") { saturated = share(abs(x) .> 0.99) }
             if node.name.hasPrefix("Sigmoid") || node.name.hasPrefix("Softmax") { saturated = share((x .> 0.99) .| (x .< 0.01)) }
             return ActivationStatistics(
-                operation: node.name, module: module, after: after, line: node.site.userLine, shape: output.shape, mean: mean,
+                operation: node.name, module: module, after: after, line: nil, shape: output.shape, mean: mean,
                 standardDeviation: ((x - mean) * (x - mean)).mean().item(Double.self).squareRoot(),
                 minimum: x.min().item(Double.self),
                 maximum: x.max().item(Double.self), zeroShare: share(x .== 0), nonFiniteShare: 1 - share(x.isFinite),

@@ -15,13 +15,14 @@ public func tapeDescription(of tensor: Tensor, model: Module? = nil) -> String {
     guard let root = tensor.tapeNode else { return "no tape: the tensor requires no gradient" }
     let nodes = tapeNodes(below: [root]), names = leafNames(model)
     let numbers = Dictionary(uniqueKeysWithValues: nodes.enumerated().map { (ObjectIdentifier($0.element), $0.offset) })
+    let lines = CallSite.userLines(of: nodes.map(\.site))
     return nodes.enumerated().reversed().map { number, node in
         let shape = node.outputInfo(0).layout.shape
         if node is LeafNode {
             return "\(number) leaf \(names[ObjectIdentifier(node)].map { "\($0) " } ?? "")\(shape)"
         }
         let sources = node.nextEdges.map { $0.map { "\(numbers[ObjectIdentifier($0.node)]!)" } ?? "-" }.joined(separator: " ")
-        return "\(number) \(node.name) \(shape) from \(sources)\(node.site.userLine.map { " at \($0)" } ?? "")"
+        return "\(number) \(node.name) \(shape) from \(sources)\(lines[number].map { " at \($0)" } ?? "")"
     }.joined(separator: "\n")
 }
 

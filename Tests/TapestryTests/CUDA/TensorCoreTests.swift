@@ -192,14 +192,29 @@ extension CUDATests {
             var batch = 1, heads = 1, kvHeads = 1, queries = 70, keys = 70, dim = 64, width = 64, window: Int?, causal = true
         }
 
-        /// Forward and gradients, with what is cut off at the edges of tiles and masks.
-        @Test(arguments: Emulated.orders) func attention(_ order: Int) {
-            let cases = [
-                Attention(), Attention(batch: 2, heads: 4, kvHeads: 2, queries: 33, keys: 65, dim: 24, width: 40),
-                Attention(queries: 1, keys: 130, dim: 128, width: 128),
-                Attention(queries: 66, keys: 90, window: 17, causal: false),
-                Attention(heads: 2, queries: 80, keys: 20, dim: 72, width: 8), Attention(queries: 5, keys: 3, causal: false),
+        /// What runs when sm_90's own attention is taken from so many queries and keys on.
+        private func hopperAttention<R>(from few: Int, _ body: () throws -> R) rethrows -> R {
+            let before = CUDABackend.fewHopperQueries
+            CUDABackend.fewHopperQueries = few
+            defer { CUDABackend.fewHopperQueries = before }
+            return try body()
+        }
+
+        /// Forward and gradients, with what is cut off at the edges of tiles and masks: by warps, and by groups of four.
+        @Test(arguments: Emulated.orders, [true, false]) func attention(_ order: Int, ofGroups: Bool) {
+            // More tiles than there are stages of them, where groups take larger ones.
+            let long = [
+                Attention(heads: 2, queries: 150, keys: 390, dim: 128, width: 128),
+                Attention(queries: 260, keys: 130, dim: 40, width: 128, causal: false),
+                Attention(heads: 4, kvHeads: 2, queries: 129, keys: 200, dim: 64, width: 16, window: 40),
             ]
+            let cases =
+                (ofGroups ? long : []) + [
+                    Attention(), Attention(batch: 2, heads: 4, kvHeads: 2, queries: 33, keys: 65, dim: 24, width: 40),
+                    Attention(queries: 1, keys: 130, dim: 128, width: 128),
+                    Attention(queries: 66, keys: 90, window: 17, causal: false),
+                    Attention(heads: 2, queries: 80, keys: 20, dim: 72, width: 8), Attention(queries: 5, keys: 3, causal: false),
+                ]
             for (number, c) in cases.enumerated() {
                 let type: DType = number % 2 == 0 ? .bfloat16 : .float16
                 let inputs = [
@@ -215,13 +230,16 @@ extension CUDATests {
                     return [y] + leaves.map { $0.grad! }
                 }
                 let expected = run(inputs.map { $0.to(.float32) }, weights.to(.float32))
-                Emulated.ordered(order) {
-                    #expect(
-                        try! CUDA.backend(0).flashHead(
-                            inputs.map(\.emulated.raw), AttentionPlan(scale: 1, causal: true, position: 0)) != nil)
-                    for (k, (a, b)) in zip(run(inputs.map(\.emulated), weights.emulated), expected).enumerated() {
-                        let wrong = mismatch(a.onCPU.to(.float32), b, Tolerance(relative: 2e-2, absolute: 3e-2))
-                        #expect(wrong == nil, "\(c), \(["output", "dq", "dk", "dv"][k]): \(wrong ?? "")")
+                hopperAttention(from: ofGroups ? 1 : .max) {
+                    Emulated.ordered(order) {
+                        let there = inputs.map(\.emulated.raw), plan = AttentionPlan(scale: 1, causal: true, position: 0)
+                        let backend = try! CUDA.backend(0)
+                        #expect(backend.flashHead(there, plan) != nil)
+                        #expect((backend.hopperMaps(there, plan, "attention") != nil) == ofGroups)
+                        for (k, (a, b)) in zip(run(inputs.map(\.emulated), weights.emulated), expected).enumerated() {
+                            let wrong = mismatch(a.onCPU.to(.float32), b, Tolerance(relative: 2e-2, absolute: 3e-2))
+                            #expect(wrong == nil, "\(c), \(["output", "dq", "dk", "dv"][k]): \(wrong ?? "")")
+                        }
                     }
                 }
             }
@@ -296,9 +314,22 @@ extension CUDATests {
                 defer { CUDABackend.fewHopperTiles = few }
                 #expect(isSeen({ $0[0].matmul($0[1]) }, [draw([16, 400], .bfloat16), draw([400, 16], .bfloat16)]), "sm_90")
             }
-            if fault == "missing barrier" || fault == "missing wait" {
-                let q = draw([1, 1, 70, 64], .bfloat16)
-                #expect(isSeen({ scaledDotProductAttention($0[0], $0[0], $0[0], causal: true) }, [q]), "\(fault) in attention")
+            // Groups have no barrier in their loop that could be missing, warps no products to wait for.
+            for isOfGroups in [false, true]
+            where fault == "missing wait" || fault == (isOfGroups ? "missing product wait" : "missing barrier") {
+                hopperAttention(from: isOfGroups ? 1 : .max) {
+                    func attend(_ inputs: [Tensor]) -> Tensor {
+                        scaledDotProductAttention(inputs[0], inputs[0], inputs[0], causal: true)
+                    }
+                    func gradient(_ inputs: [Tensor]) -> Tensor {
+                        let leaf = inputs[0].asLeaf()
+                        (attend([leaf]) * inputs[0]).sum().backward()
+                        return leaf.grad!
+                    }
+                    let q = draw([1, 1, 150, 64], .bfloat16)
+                    #expect(isSeen(attend, [q]), "\(fault) in attention, \(isOfGroups)")
+                    #expect(isSeen(gradient, [q]), "\(fault) in the gradients of attention, \(isOfGroups)")
+                }
             }
         }
     }
