@@ -48,7 +48,7 @@ struct Measure: ParsableCommand {
         var chosen = Workloads.all.filter { workload in
             patterns.contains { fnmatch($0, workload.name, 0) == 0 } && (types.contains(workload.dtype) || dtype == "all")
         }
-        Workloads.device = try Self.device(device)
+        Workloads.device = try CUDA.device(named: device)
         if Workloads.device.kind == .cuda {
             chosen = chosen.filter { Workloads.deviceGroups.contains($0.group) }
             if scaling { throw ValidationError("--scaling is of the CPU") }
@@ -85,15 +85,6 @@ struct Measure: ParsableCommand {
             fflush(nil)
         }
         if let json { try write(results, json) }
-    }
-
-    /// The device of a name. Throws why there is none.
-    private static func device(_ name: String) throws -> Device {
-        if name == "cpu" { return .cpu }
-        guard name.hasPrefix("cuda:"), let index = Int(name.dropFirst(5)) else {
-            throw ValidationError("--device is \(name); it must be cpu or cuda:0, cuda:1 …")
-        }
-        return try CUDA.device(index)
     }
 
     private func show(_ workload: Workload) throws {

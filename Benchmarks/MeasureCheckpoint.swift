@@ -17,7 +17,7 @@ struct MeasureCheckpoint: ParsableCommand {
     @Flag(help: "First write a GPT-2 of 124 million random weights into the folder.")
     var create = false
     @Option(help: "Type of the weights: float32, bfloat16 or float16. Default: the file's.")
-    var dtype: String?
+    var dtype: DType?
     @Option(help: "Tokens of the prompt.")
     var prompt = 32
     @Option(help: "Tokens that are generated, greedily.")
@@ -59,14 +59,8 @@ struct MeasureCheckpoint: ParsableCommand {
     func run() throws {
         if create { return try createAndMeasure() }
         if let threads { Configuration.threadCount = threads }
-        let type = try dtype.map { name in
-            guard let type = [DType.float32, .bfloat16, .float16].first(where: { "\($0)" == name }) else {
-                throw ValidationError("--dtype \(name); one of float32, bfloat16, float16")
-            }
-            return type
-        }
         let started = Date()
-        let model = try Models.load(folder, dtype: type)
+        let model = try Models.load(folder, dtype: dtype)
         let loadSeconds = Date().timeIntervalSince(started)
         let weights = Double(model.parameters.reduce(0) { $0 + $1.value.count * $1.value.dtype.byteCount }) / 1e6
         var report = Report(
@@ -175,3 +169,5 @@ enum ProcessAge {
         return uptime - ticks / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 }
+
+extension DType: ExpressibleByArgument {}

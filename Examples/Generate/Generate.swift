@@ -18,7 +18,7 @@ struct Generate: ParsableCommand {
     @Option(help: "Folder of the model.")
     var model: String
     @Option(help: "Type of the weights: float32, bfloat16 or float16. Default: the file's.")
-    var dtype: String?
+    var dtype: DType?
     @Option(help: "New tokens at most.")
     var length = 200
     @Option(help: "0 always takes the likeliest token.")
@@ -98,13 +98,7 @@ struct Generate: ParsableCommand {
 
     /// What writes, the tokens it goes on from, and its tokenizer.
     private func load(_ folder: String) throws -> (any CausalLanguageModel, [Int], any Tokenizer) {
-        let type = try dtype.map { name in
-            guard let type = [DType.float32, .bfloat16, .float16].first(where: { "\($0)" == name }) else {
-                throw ValidationError("--dtype \(name); one of float32, bfloat16, float16")
-            }
-            return type
-        }
-        let tokenizer = try Tokenizers.load(folder), loaded = try Models.load(folder, dtype: type)
+        let tokenizer = try Tokenizers.load(folder), loaded = try Models.load(folder, dtype: dtype)
         if folder == model, let adapter {
             try loaded.loadLoRA(from: adapter) { layer in
                 loaded.huggingFaceName(of: "\(layer).weight").map { String($0.dropLast(".weight".count)) } ?? layer
@@ -128,3 +122,5 @@ struct Generate: ParsableCommand {
     private func note(_ text: String) { FileHandle.standardError.write(Data("[\(text)]\n".utf8)) }
     private func format(_ x: Double) -> String { String(format: "%.2f", x) }
 }
+
+extension DType: ExpressibleByArgument {}

@@ -43,8 +43,8 @@ struct MiniGPT: ParsableCommand {
     var temperature = 0.8
     @Option(help: "Characters to write after training.")
     var length = 400
-    @Option(help: "Where to train: cpu, or cuda:0 and so on.", transform: DeviceOption.parse)
-    var device = DeviceOption.cpu
+    @Option(help: "Where to train: cpu, or cuda:0 and so on.")
+    var device = "cpu"
     @Option(help: "Checkpoint to write.")
     var out: String?
     @Option(help: "Checkpoint to continue.")
@@ -94,7 +94,7 @@ struct MiniGPT: ParsableCommand {
         var batches = try TokenWindows(training, length: context, batchSize: batch, seed: seed)
         let validation = try TokenWindows(heldOut, length: context, batchSize: batch, seed: seed)
         if let out { try checkWritable(out) }
-        let device = try device.device()
+        let device = try CUDA.device(named: device)
 
         manualSeed(seed)
         let configuration = GPT.Configuration(

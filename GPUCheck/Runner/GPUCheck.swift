@@ -45,16 +45,18 @@ struct GPUCheck: ParsableCommand {
         let patterns = filter.split(separator: ",").map(String.init)
         func picks(_ name: String) -> Bool { patterns.contains { fnmatch($0, name, 0) == 0 } }
         let workloads = skipTimings ? [] : DeviceWorkloads.all(quick ? .tiny : .full).filter { picks($0.name) }
-        if workloads.isEmpty && (skipOperations || !OperationCheck.names.contains(where: picks)) {
+        if workloads.isEmpty && (skipOperations || !(OperationCheck.names + TileCheck.names).contains(where: picks)) {
             throw ValidationError("nothing is named \(filter)")
         }
         var report = CheckReport(device)
         print(report.description)
         if !skipOperations {
-            OperationCheck(device).run(where: picks) { result in
+            func note(_ result: OperationResult) {
                 report.operations.append(result)
                 if verbose || result.verdict == .wrong || result.verdict == .failed { print(Self.line(result)) }
             }
+            OperationCheck(device).run(where: picks, report: note)
+            TileCheck(device, quick ? .tiny : .full).run(where: picks, report: note)
             print("operations: \(report.summary)")
         }
         if !workloads.isEmpty { time(workloads, device, &report) }

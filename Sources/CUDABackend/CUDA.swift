@@ -49,6 +49,14 @@ public enum CUDA {
     /// The GPU of an index, made ready at the first call. Throws why there is none.
     public static func device(_ index: Int = 0) throws(CUDAError) -> Device { try backend(index).device }
 
+    /// The device that a user names: `cpu`, `cuda` or `cuda:1`. Throws why there is none.
+    public static func device(named name: String) throws(CUDAError) -> Device {
+        if name == "cpu" { return .cpu }
+        if name == "cuda" { return try device(0) }
+        guard name.hasPrefix("cuda:"), let index = Int(name.dropFirst(5)) else { throw .unknownDevice(name) }
+        return try device(index)
+    }
+
     static func backend(_ index: Int) throws(CUDAError) -> CUDABackend {
         let driver = try driver()
         if index < 0 || index >= driver.deviceCount { throw .noSuchDevice(index: index, count: driver.deviceCount) }

@@ -38,6 +38,14 @@ extension CUDABackend {
         if out.dtype != .int64 { cast(wide, to: out) }
     }
 
+    /// The CPU's bits.
+    public func roundStochastically(_ x: RawTensor, to out: RawTensor, seed: UInt64, offset: UInt64) {
+        let name: StaticString = "roundStochastically"
+        run(
+            KernelName("tk_round_stochastically", out.dtype.suffix), pieces: (out.count + 127) / 128 * 16, address(x, name),
+            address(out, name), out.count, seed, offset)
+    }
+
     /// Mask and result in one pass.
     public func dropout(_ x: RawTensor, _ out: RawTensor, mask: RawTensor, seed: UInt64, offset: UInt64, keep: Double) {
         run(

@@ -10,6 +10,8 @@ public enum CUDAError: Error, Sendable, CustomStringConvertible {
     case noDevice(String)
     /// There is no device of this index, of so many.
     case noSuchDevice(index: Int, count: Int)
+    /// A name that is none of a device.
+    case unknownDevice(String)
     /// The device's memory does not hold what was asked for, even after the cache was emptied.
     case outOfMemory(requested: Int, inUse: Int, cached: Int, total: Int, device: Int)
     /// A kernel could not be launched or failed: its name, its grid, and what the driver says.
@@ -43,6 +45,8 @@ public enum CUDAError: Error, Sendable, CustomStringConvertible {
             return text
         case .noSuchDevice(let index, let count):
             return "no device \(index): the machine has \(count), numbered from 0"
+        case .unknownDevice(let name):
+            return "no device is called \(name); names are cpu, cuda, cuda:0, cuda:1 …"
         case .outOfMemory(let requested, let inUse, let cached, let total, let device):
             func megabytes(_ bytes: Int) -> String { "\((bytes + 524_288) / 1_048_576) MB" }
             return

@@ -12,7 +12,7 @@ extension CUDABackend {
             "crossEntropyGrad",
             "layerNorm",
             "layerNormGrad", "rmsNorm", "rmsNormGrad", "matmul", "randomUniform", "randomNormal", "randomIntegers", "dropout",
-            "dropoutGrad",
+            "dropoutGrad", "roundStochastically",
             "sgd", "adam", "rmsProp", "compensatedSum", "narrowStep", "scan.prod", "scan.max", "scan.min", "scan.logSumExp",
             "sort", "topK", "sortRows",
             "quantizedLinear", "ctc", "ctcGrad", "recurrence", "recurrenceGrad", "fft", "luFactor", "luSolve", "cholesky",

@@ -29,6 +29,7 @@ namespace sound {
 #include "../../Sources/CCUDA/kernels/recurrent.cu"
 #include "../../Sources/CCUDA/kernels/reduce.cu"
 #include "../../Sources/CCUDA/kernels/reflectors.cu"
+#include "../../Sources/CCUDA/kernels/rounding.cu"
 #include "../../Sources/CCUDA/kernels/scans.cu"
 #include "../../Sources/CCUDA/kernels/schur.cu"
 #include "../../Sources/CCUDA/kernels/softmax.cu"

@@ -1,5 +1,5 @@
 /// The element type of a tensor. Raw values are those of the C kernels.
-public enum DType: UInt8, Sendable, CaseIterable, CustomStringConvertible {
+public enum DType: UInt8, Sendable, CaseIterable, LosslessStringConvertible {
     case float32 = 0
     case float64, float16, bfloat16, int8, uint8, int32, int64, bool
     /// Two `float32`, real and imaginary part.
@@ -63,6 +63,12 @@ public enum DType: UInt8, Sendable, CaseIterable, CustomStringConvertible {
         case .float8E4M3: "float8E4M3"
         case .float8E5M2: "float8E5M2"
         }
+    }
+
+    /// The type whose ``description`` this is, or nil.
+    public init?(_ description: String) {
+        guard let type = Self.allCases.first(where: { $0.description == description }) else { return nil }
+        self = type
     }
 
     @inline(__always) var code: Int32 { Int32(rawValue) }

@@ -41,6 +41,9 @@ public enum Models {
     ///
     /// Throws ``PretrainedError`` or the errors of the files; nothing is allocated for sizes that the weights do not have.
     public static func load(_ folder: String, dtype: DType? = nil) throws -> any PretrainedModel {
+        if let dtype, ![.float64, .float32, .float16, .bfloat16].contains(dtype) {
+            fail("Models.load", "parameters cannot be \(dtype); needs float64, float32, float16 or bfloat16")
+        }
         if folder.hasSuffix(".gguf") { return try DecoderModel.load(gguf: folder, dtype: dtype) }
         let reader = try ConfigurationReader(file: "\(folder)/config.json")
         guard let type = try reader.optionalText("model_type") else { throw reader.error("has no model_type") }

@@ -44,6 +44,43 @@ extension CUDATests {
             #expect(model.layer.weight.device == .cpu && model.layer.weight.value.isEqual(to: before["layer.weight"]!))
         }
 
+        /// The CPU's bits, from any place of the generator on.
+        @Test(arguments: [DType.bfloat16, .float16]) func stochasticRounding(_ type: DType) {
+            let special: [Float] = [
+                0, -0.0, .infinity, -.infinity, .nan, 65504, -65519, 65520, 3.4e38, 6e-8, -2e-8, 6.1e-5, 1e-40,
+            ]
+            for count in [0, 1, 127, 128, 129, 1001] {
+                let wide = Tensor(normal: [count], standardDeviation: 30, generator: RandomGenerator(seed: 4))
+                let x = concatenate([wide, Tensor(special), wide * 1e-6], axis: 0)
+                func rounded(_ x: Tensor) -> Tensor {
+                    let generator = RandomGenerator(seed: 1 << 40)
+                    _ = x.roundedStochastically(to: type, generator: generator)
+                    return x.roundedStochastically(to: type, generator: generator)
+                }
+                let there = rounded(x.to(device))
+                #expect(there.device == device)
+                #expect(there.onCPU.withUnsafeBytes { Array($0) } == rounded(x).withUnsafeBytes { Array($0) }, "\(count)")
+            }
+        }
+
+        /// Parameters of 16 bits whose updates are far less than a step between neighbours get on nevertheless, as far as on the CPU.
+        @Test(arguments: [ParameterRounding.stochastic, .compensated]) func narrowParameters(_ rounding: ParameterRounding) {
+            func trained(_ device: Device) -> Tensor {
+                manualSeed(8)
+                let parameter = Parameter(Tensor(ones: [300], dtype: .bfloat16, device: device))
+                let optimizer = SGD([parameter], learningRate: 1e-3)
+                optimizer.parameterRounding = rounding
+                for _ in 0..<20 {
+                    parameter.grad = Tensor(ones: [300], device: device)
+                    optimizer.step()
+                }
+                return parameter.value.to(device: .cpu)
+            }
+            let actual = trained(device)
+            #expect(actual.withUnsafeBytes { Array($0) } == trained(.cpu).withUnsafeBytes { Array($0) })
+            #expect(abs(actual.to(.float32).mean().item(Double.self) - 0.98) < 0.002)
+        }
+
         /// Steps of training give what the CPU gives, within float32's error.
         @Test func trainingAsOnTheCPU() {
             func losses(_ device: Device) -> [Double] {

@@ -27,6 +27,31 @@ extension CUDATests {
             #expect(all.allSatisfy { $0.verdict == .right }, "\(all.filter { $0.verdict != .right })")
         }
 
+        /// The kernels of large tiles, with thresholds that small shapes reach; planted faults are seen.
+        @Test func tiles() {
+            let before = (
+                CUDABackend.fewHopperTiles, CUDABackend.fewHopperQueries, ProductShape.fewTiles, ProductShape.shortestPart
+            )
+            (CUDABackend.fewHopperTiles, CUDABackend.fewHopperQueries) = (1, 1)
+            (ProductShape.fewTiles, ProductShape.shortestPart) = (1, 32)
+            defer {
+                (CUDABackend.fewHopperTiles, CUDABackend.fewHopperQueries, ProductShape.fewTiles, ProductShape.shortestPart) =
+                    before
+            }
+            func results(_ picks: (String) -> Bool) -> [OperationResult] {
+                var all: [OperationResult] = []
+                TileCheck(device, .tiny).run(where: picks) { all.append($0) }
+                return all
+            }
+            let all = results { _ in true }
+            #expect(Set(all.map(\.operation)) == Set(TileCheck.names) && all.count > 60)
+            #expect(all.allSatisfy { $0.verdict == .right }, "\(all.filter { $0.verdict != .right })")
+            for fault in ["missing wait", "missing product wait"] {
+                let seen = Emulated.faulty(fault) { results { $0 == "tiles_attention_d64" } }
+                #expect(seen.contains { $0.verdict != .right }, "\(fault)")
+            }
+        }
+
         /// A kernel that leaves out an element is seen, as fresh memory is poisoned; one whose launch fails is told.
         @Test func faults() {
             let wrong = Emulated.faulty("off by one") { results(["exp"]) }
