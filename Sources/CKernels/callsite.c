@@ -1,8 +1,11 @@
-// Thread-local recording state, call sites by frame pointers, and the sequence counter.
+// Thread-local recording state, call sites by frame pointers and the files their code is from, and the sequence counter.
 #define _GNU_SOURCE
 #include "CKernels.h"
+#include <link.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
 
 _Thread_local int tk_grad_disabled_depth = 0;
 _Thread_local int tk_autocast_type = -1;
@@ -45,6 +48,38 @@ int tk_capture_call_site(uintptr_t *out, int max) {
         frame = next;
     }
     return n;
+}
+
+// ---- which file's code is at an address
+
+typedef struct { uintptr_t address, own; char *path; size_t size; int found; } code_search;
+
+static int in_image(struct dl_phdr_info *image, size_t size, void *context) {
+    (void)size;
+    code_search *search = context;
+    for (int i = 0; i < image->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = image->dlpi_phdr + i;
+        uintptr_t low = image->dlpi_addr + part->p_vaddr;
+        if (part->p_type != PT_LOAD || search->address < low || search->address - low >= part->p_memsz) continue;
+        search->own = search->address - image->dlpi_addr;
+        if (image->dlpi_name && *image->dlpi_name) {
+            search->found = strlen(image->dlpi_name) < search->size;
+            if (search->found) strcpy(search->path, image->dlpi_name);
+        } else {   // the program itself
+            ssize_t length = readlink("/proc/self/exe", search->path, search->size - 1);
+            search->found = length > 0;
+            if (length > 0) search->path[length] = 0;
+        }
+        return 1;
+    }
+    return 0;
+}
+
+int tk_find_code(uintptr_t address, char *path, size_t size, uintptr_t *own) {
+    code_search search = { address, 0, path, size, 0 };
+    dl_iterate_phdr(in_image, &search);
+    *own = search.own;
+    return search.found;
 }
 
 static _Atomic uint64_t sequence = 0;

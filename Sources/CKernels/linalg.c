@@ -160,6 +160,17 @@ void tk_lu_solve(int kind, int64_t batch, int64_t n, int64_t columns, const void
     run_lu_solve(kind, blocked ? batch : cut_up(&c, batch, n, columns), &c);
 }
 
+void tk_lu_inverse(int kind, int64_t batch, int64_t n, const void *lu, const int32_t *pivots, void *b) {
+    if (kind >= 2 || n < TK_BLOCKED_LEAST) {
+        tk_lu_solve(kind, batch, n, n, lu, pivots, b, false);
+        return;
+    }
+    batch_call c = {.a = (void *)lu, .b = b, .m = n, .n = n, .pivots = (int32_t *)pivots};
+    tk_prepare_blas();
+    if (kind == 0) lu_inverse_s(&c, 0, batch);
+    else lu_inverse_d(&c, 0, batch);
+}
+
 void tk_cholesky(int kind, int64_t batch, int64_t n, void *a, bool upper, int32_t *info) {
     batch_call c = {.a = a, .m = n, .n = n, .flag = upper, .info = info};
     run_cholesky(kind, batch, &c);

@@ -15,6 +15,10 @@ int32_t tk_blocked_lu_d(int64_t m, int64_t n, double *a, int64_t lda, int32_t *p
 void tk_blocked_lu_solve_s(int64_t n, int64_t columns, const float *lu, const int32_t *pivots, float *b);
 void tk_blocked_lu_solve_d(int64_t n, int64_t columns, const double *lu, const int32_t *pivots, double *b);
 
+/// b [n, n], the identity, becomes A⁻¹.
+void tk_blocked_lu_inverse_s(int64_t n, const float *lu, const int32_t *pivots, float *b);
+void tk_blocked_lu_inverse_d(int64_t n, const double *lu, const int32_t *pivots, double *b);
+
 /// R above the Householder vectors, in place; tau [min(m, n)].
 void tk_blocked_qr_s(int64_t m, int64_t n, float *a, int64_t lda, float *tau);
 void tk_blocked_qr_d(int64_t m, int64_t n, double *a, int64_t lda, double *tau);

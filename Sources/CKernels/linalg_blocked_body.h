@@ -101,6 +101,36 @@ void N(tk_blocked_lu_solve)(int64_t n, int64_t columns, const T *lu, const int32
     N(solve_triangle)(true, n, columns, lu, n, b, n);
 }
 
+// b [n, n], the identity, becomes the inverse of a lower triangle with ones on its diagonal: half the work of solving for any b, as what is above the
+// diagonal stays 0.
+static void N(invert_lower)(int64_t n, const T *a, int64_t lda, T *b, int64_t ldb) {
+    if (n <= 2 * PANEL) {
+        N(solve_triangle)(false, n, n, a, lda, b, ldb);
+        return;
+    }
+    int64_t half = (n / 2 + PANEL - 1) / PANEL * PANEL;
+    const T *last = a + half + half * lda;
+    N(invert_lower)(half, a, lda, b, ldb);
+    N(subtract_product)(n - half, half, half, a + half, lda, b, ldb, b + half, ldb);
+    N(solve_triangle)(false, n - half, half, last, lda, b + half, ldb);
+    N(invert_lower)(n - half, last, lda, b + half + half * ldb, ldb);
+}
+
+void N(tk_blocked_lu_inverse)(int64_t n, const T *lu, const int32_t *pivots, T *b) {
+    N(invert_lower)(n, lu, n, b, n);
+    N(solve_triangle)(true, n, n, lu, n, b, n);
+    // (P L U)⁻¹ = (U⁻¹ L⁻¹) Pᵀ: rows were exchanged from the first on, columns are from the last.
+    for (int64_t j = n - 1; j >= 0; j--) {
+        T *x = b + j * n, *y = b + (int64_t)(pivots[j] - 1) * n;
+        if (x == y) continue;
+        for (int64_t i = 0; i < n; i++) {
+            T kept = x[i];
+            x[i] = y[i];
+            y[i] = kept;
+        }
+    }
+}
+
 // ---- QR by panels of Householder reflectors in the form I - V S Vᵀ (Schreiber and Van Loan 1989).
 
 typedef struct {

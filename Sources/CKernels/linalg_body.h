@@ -47,6 +47,14 @@ static void N(lu_solve)(void *context, int64_t low, int64_t high) {
     }
 }
 
+#if !COMPLEX
+static void N(lu_inverse)(void *context, int64_t low, int64_t high) {
+    const batch_call *c = context;
+    int64_t n = c->n;
+    for (int64_t i = low; i < high; i++) N(tk_blocked_lu_inverse)(n, N(at)(c->a, i, n * n), c->pivots + i * n, N(at)(c->b, i, n * n));
+}
+#endif
+
 static void N(cholesky)(void *context, int64_t low, int64_t high) {
     const batch_call *c = context;
     int64_t n = c->n, lda = at_least_1(n);

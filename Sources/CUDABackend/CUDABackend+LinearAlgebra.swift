@@ -62,6 +62,8 @@ extension CUDABackend {
                     "tk_lu_solve", wide(a.raw.dtype).suffix, b, address(factors, name), address(pivots, name), address($0, name),
                     sizes(b.rows, b.columns, flags: adjoint ? 1 : 0))
             }
+        case .luInverse(let a, let pivots, let b):
+            linearAlgebra(.luSolve(a, pivots: pivots, b: b, adjoint: false))
         case .cholesky(let a, let upper, let info):
             changing(a.raw) {
                 launch(

@@ -132,11 +132,11 @@ TK_DEVICE void hopper_attention(const tk_tensor_map &q, const tk_tensor_map &k, 
         pack_weights<T>(weights, score);
         for (int step = 1; step < steps; step++) {
             int stage = step % KEY_STAGES, before = (step - 1) % KEY_STAGES;
+            tk_barrier_wait(values_there + before, (step - 1) / KEY_STAGES % 2);   // they were asked for before the keys
             tk_barrier_wait(keys_there + stage, step / KEY_STAGES % 2);
             tk_products_begin();
             begin_scores<T, HEAD>(score, own, BOX, keys + stage * TILE, BOX);
             tk_products_commit();
-            tk_barrier_wait(values_there + before, (step - 1) / KEY_STAGES % 2);
             begin_weighted<T>(total, weights, values + before * TILE, BOX);
             tk_products_commit();
             tk_products_wait<1>();

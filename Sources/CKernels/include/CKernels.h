@@ -88,6 +88,9 @@ static inline void *tk_get_thread_object(void) { return tk_thread_object; }
 static inline void tk_set_thread_object(void *object) { tk_thread_object = object; }
 /// Return addresses of the callers, innermost first, by walking frame pointers; fills `out` with up to `max`. Returns how many.
 int tk_capture_call_site(uintptr_t *out, int max);
+/// The file (a program or a library) whose code is at an address, and the address in the file's own numbering. 0 if there is none, or its path is too
+/// long.
+int tk_find_code(uintptr_t address, char *path, size_t size, uintptr_t *own);
 /// A process-wide counter: 1, 2, 3 ... (atomic).
 uint64_t tk_next_sequence(void);
 
@@ -506,6 +509,8 @@ void tk_ctc_grad(int dtype, const tk_ctc_shape *s, const void *log_probs, const 
 void tk_lu_factor(int kind, int64_t batch, int64_t m, int64_t n, void *a, int32_t *pivots, int32_t *info, bool pivot);
 /// b [n, columns] becomes A^-1 b, or A^-H b, given the factors.
 void tk_lu_solve(int kind, int64_t batch, int64_t n, int64_t columns, const void *lu, const int32_t *pivots, void *b, bool adjoint);
+/// b, the identity, becomes A⁻¹.
+void tk_lu_inverse(int kind, int64_t batch, int64_t n, const void *lu, const int32_t *pivots, void *b);
 /// The factor in place, zeros in the other triangle.
 void tk_cholesky(int kind, int64_t batch, int64_t n, void *a, bool upper, int32_t *info);
 /// b [n, columns] becomes A^-1 b, given A's factor.

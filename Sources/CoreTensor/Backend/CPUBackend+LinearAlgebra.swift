@@ -10,6 +10,8 @@ extension CPUBackend {
             tk_lu_factor(a.kind, a.batch, a.m, a.n, a.pointer, int32(pivots), int32(info), pivot)
         case .luSolve(let a, let pivots, let b, let adjoint):
             tk_lu_solve(a.kind, b.batch, b.m, b.n, a.pointer, int32(pivots), b.pointer, adjoint)
+        case .luInverse(let a, let pivots, let b):
+            tk_lu_inverse(a.kind, b.batch, b.n, a.pointer, int32(pivots), b.pointer)
         case .cholesky(let a, let upper, let info):
             tk_cholesky(a.kind, a.batch, a.n, a.pointer, upper, int32(info))
         case .choleskySolve(let a, let upper, let b):

@@ -5,6 +5,8 @@ public enum LinearAlgebraCall {
     case luFactor(ColumnMajor, pivots: RawTensor, info: RawTensor, pivot: Bool)
     /// `b` becomes A⁻¹ b, or A⁻ᴴ b.
     case luSolve(ColumnMajor, pivots: RawTensor, b: ColumnMajor, adjoint: Bool)
+    /// `b`, the identity, becomes A⁻¹.
+    case luInverse(ColumnMajor, pivots: RawTensor, b: ColumnMajor)
     /// `a` becomes its triangular factor.
     case cholesky(ColumnMajor, upper: Bool, info: RawTensor)
     /// `b` becomes A⁻¹ b, given A's factor.

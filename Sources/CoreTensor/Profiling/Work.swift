@@ -28,6 +28,7 @@ extension LinearAlgebraCall {
         switch self {
         case .luFactor: "luFactor"
         case .luSolve: "luSolve"
+        case .luInverse: "luInverse"
         case .cholesky: "cholesky"
         case .choleskySolve: "choleskySolve"
         case .choleskyInverse: "choleskyInverse"

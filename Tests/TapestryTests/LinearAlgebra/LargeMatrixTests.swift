@@ -49,6 +49,15 @@ import Testing
         }
     }
 
+    /// Sizes that are and are not multiples of a panel; more than one matrix.
+    @Test(arguments: [[256, 256], [300, 300], [2, 321, 321], [640, 640]]) func inverses(_ shape: [Int]) throws {
+        for (dtype, limit) in [(DType.float32, 3e-3), (.float64, 1e-11)] {
+            let a = Tensor(normal: shape, generator: RandomGenerator(seed: 5)).to(dtype), inverse = try LinearAlgebra.inv(a)
+            let identity = Tensor(eye: shape.last!, dtype: dtype).expanded(to: shape)
+            #expect(distance(a.matmul(inverse), identity) < limit && distance(inverse.matmul(a), identity) < limit, "\(dtype)")
+        }
+    }
+
     /// Singular matrices are named by the row of the pivot that is 0.
     @Test func singular() {
         let a = matrix([300, 300], .float64), rows = Tensor(arange: 300).unsqueezed(0)

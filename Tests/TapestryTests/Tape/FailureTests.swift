@@ -1,7 +1,10 @@
 #if compiler(>=6.2)
+    import CKernels
     import Foundation
     import Tapestry
     import Testing
+
+    @testable import CoreTensor
 
     /// A mistake stops the program with one sentence that names the operation, what is wrong, and the user's line.
     @Suite struct FailureTests {
@@ -17,6 +20,19 @@
             for part in parts + ["FailureTests.swift:\(line)"] {
                 #expect(message.contains(part), "“\(message)” lacks “\(part)”", sourceLocation: source)
             }
+        }
+
+        /// LLVM's program and the runtime find the same lines.
+        @Test func readersOfDebugInformation() {
+            var stack = [UInt](repeating: 0, count: 64)
+            let depth = Int(tk_capture_call_site(&stack, 64)), calls = stack[..<depth].map { $0 - 1 }
+            guard let byTool = Symbolizer.framesByTool(calls) else { return }
+            let byRuntime = Symbolizer.framesByRuntime(calls)
+            func lines(_ frames: [Symbolizer.Frame]?) -> [Int] {
+                (frames ?? []).filter { $0.path.hasSuffix("/FailureTests.swift") }.map(\.line)
+            }
+            #expect(!calls.allSatisfy { lines(byTool[$0]).isEmpty })
+            for address in calls { #expect(lines(byTool[address]) == lines(byRuntime[address])) }
         }
 
         @Test func shapes() async throws {

@@ -27,7 +27,9 @@ extension LinearAlgebra {
         requireSquare("inv", x)
         let batch = Array(x.shape.dropLast(2))
         let (lu, pivots, info) = luForward(x.raw)
-        let out = luSolveForward(lu, pivots, identityMatrix(batch, x.shape.last!, x.detached()).raw, batch: batch)
+        let inverse = ColumnMajor(copying: identityMatrix(batch, x.shape.last!, x.detached()).raw)
+        inverse.raw.backend.linearAlgebra(.luInverse(lu, pivots: pivots, b: inverse))
+        let out = inverse.matrix
         let y = record(out, x) {
             let node = InverseBackward()
             node.save(output: out)
