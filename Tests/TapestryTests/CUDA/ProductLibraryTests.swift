@@ -64,7 +64,7 @@ extension CUDATests {
         }
 
         @Test func slowerLibraryIsNotUsed() throws {
-            let backend = try backend(40)
+            let backend = try backend(100_000)  // milliseconds, that no own kernel takes
             let a = draw([8, 16], .float32), b = draw([16, 8], .float32), plan = MatMulPlan(m: 8, n: 8, k: 16, lda: 16, ldb: 8)
             for _ in 0..<3 { #expect(agree(backend, a, b, plan)) }
             #expect(backend.library.choices.map(\.usesCUBLASLt) == [false])
