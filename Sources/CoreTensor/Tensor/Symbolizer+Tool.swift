@@ -25,7 +25,8 @@ extension Symbolizer {
             var path = [CChar](repeating: 0, count: 4096), own: UInt = 0
             if tk_find_code(address, &path, path.count, &own) == 0 { continue }
             places.append(address)
-            arguments.append("\"\(String(cString: path))\" 0x\(String(own, radix: 16))")
+            let file = path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+            arguments.append("\"\(file)\" 0x\(String(own, radix: 16))")
         }
         if places.isEmpty { return [:] }
         let process = Process(), output = Pipe()
