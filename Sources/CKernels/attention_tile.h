@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "gemm_avx512.h"
+#include "gemm_panels.h"
 
 enum { ROWS = 14, LANES = 32, TILE = 112 };
 #define LOG2E 1.44269504088896341
@@ -61,15 +61,6 @@ INLINE void store_rows(const int rows, float *c, __m512 sum[ROWS][2]) {
         _mm512_store_ps(c + i * LANES + 16, sum[i][1]);
     }
 }
-
-// Rows of at most 14, as even as can be.
-typedef struct { int64_t count, size, longer; } row_split;
-INLINE row_split split_rows(int64_t rows) {
-    int64_t count = ceil_div(rows, ROWS);
-    return (row_split){ count, count ? rows / count : 0, count ? rows % count : 0 };
-}
-INLINE int64_t panel_rows(row_split s, int64_t panel) { return s.size + (panel < s.longer); }
-INLINE int64_t panel_start(row_split s, int64_t panel) { return panel * s.size + least(panel, s.longer); }
 
 // c [rows, 32] = c · factors + A [k groups of rows] · b [k, 32]; without factors, c = A · b.
 #define SCALED_PRODUCT(n)                                                                                                           \

@@ -6,9 +6,8 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "gemm_avx512.h"
+#include "gemm_panels.h"
 #include "transpose_avx512.h"
-
 
 // Rows of the columns per block, panels per task.
 enum { BLOCK = 512, PANELS = 4, WIDE = TK_TILE_COLUMNS };
@@ -18,25 +17,23 @@ typedef struct {
     const float *x, *bias;
     float *packed, *y;
     int64_t places, rows, tasks;          // per sample; of the columns; per group
-    int64_t panels, size, longer;         // of the weight: panels of outputs, rows of one, how many have a row more
+    row_split outputs;                    // of the weight, into panels
     int64_t packed_group;                 // elements per group
     const float *w;
 } fused;
 
-static int64_t panel_rows(const fused *f, int64_t panel) { return f->size + (panel < f->longer); }
-static int64_t panel_start(const fused *f, int64_t panel) { return panel * f->size + conv_least(panel, f->longer); }
 // Block after block, panel after panel, with a gap for what packing writes past the end.
 static int64_t packed_offset(const fused *f, int64_t block, int64_t panel) {
     int64_t k = conv_least(BLOCK, f->rows - block * BLOCK);
-    return block * (BLOCK * f->s->outputs + f->panels * TK_PACK_GAP) + panel_start(f, panel) * k + panel * TK_PACK_GAP;
+    return block * (BLOCK * f->s->outputs + f->outputs.count * TK_PACK_GAP) + panel_offset(f->outputs, panel, k);
 }
 
 static void pack_task(void *context, int64_t task) {
     const fused *f = context;
-    int64_t panel = task % f->panels, group = task / f->panels;
+    int64_t panel = task % f->outputs.count, group = task / f->outputs.count;
     for (int64_t block = 0; block * BLOCK < f->rows; block++)
-        tk_pack_tile_rows(f->w + (group * f->s->outputs + panel_start(f, panel)) * f->rows + block * BLOCK, f->rows,
-                          conv_least(BLOCK, f->rows - block * BLOCK), panel_rows(f, panel),
+        tk_pack_tile_rows(f->w + (group * f->s->outputs + panel_start(f->outputs, panel)) * f->rows + block * BLOCK, f->rows,
+                          conv_least(BLOCK, f->rows - block * BLOCK), panel_rows(f->outputs, panel),
                           f->packed + group * f->packed_group + packed_offset(f, block, panel));
 }
 
@@ -134,13 +131,13 @@ AVX512 static void places_task(void *context, int64_t task) {
     int64_t group = task / f->tasks, start = task % f->tasks * PANELS * WIDE, all = s->batch * f->places;
     int64_t panels = conv_least(PANELS, conv_ceil_div(all - start, WIDE)), volume = conv_volume(s->kernel);
     int64_t block = conv_least(BLOCK, f->rows);
-    size_t panel_bytes = (size_t)(block * WIDE) * sizeof(float), tile_bytes = (size_t)(s->outputs * WIDE) * sizeof(float);
+    size_t column_bytes = (size_t)(block * WIDE) * sizeof(float), tile_bytes = (size_t)(s->outputs * WIDE) * sizeof(float);
     size_t tap_bytes = (size_t)volume * sizeof(tap), reading_bytes = (size_t)(volume * WIDE) * sizeof(reading);
-    size_t bytes = PANELS * (panel_bytes + tile_bytes + tap_bytes + reading_bytes);
+    size_t bytes = PANELS * (column_bytes + tile_bytes + tap_bytes + reading_bytes);
     char *memory = tk_alloc(bytes);
-    float *columns = (float *)memory, *tiles = (float *)(memory + PANELS * panel_bytes);
-    reading *readings = (reading *)(memory + PANELS * (panel_bytes + tile_bytes));
-    tap *taps = (tap *)(memory + PANELS * (panel_bytes + tile_bytes + reading_bytes));
+    float *columns = (float *)memory, *tiles = (float *)(memory + PANELS * column_bytes);
+    reading *readings = (reading *)(memory + PANELS * (column_bytes + tile_bytes));
+    tap *taps = (tap *)(memory + PANELS * (column_bytes + tile_bytes + reading_bytes));
     // A panel within one sample is written where it belongs, one across samples by way of a tile.
     float *to[PANELS];
     int64_t width[PANELS], ld[PANELS];
@@ -156,10 +153,10 @@ AVX512 static void places_task(void *context, int64_t task) {
         int64_t k = conv_least(BLOCK, f->rows - b * BLOCK);
         for (int64_t p = 0; p < panels; p++)
             fill_panel_any(f, b * BLOCK, b * BLOCK + k, taps + p * volume, readings + p * volume * WIDE, columns + p * block * WIDE);
-        for (int64_t a = 0; a < f->panels; a++) {
+        for (int64_t a = 0; a < f->outputs.count; a++) {
             const float *w = f->packed + group * f->packed_group + packed_offset(f, b, a);
             for (int64_t p = 0; p < panels; p++)
-                tk_multiply_tile(panel_rows(f, a), k, w, columns + p * block * WIDE, to[p] + panel_start(f, a) * ld[p], ld[p], width[p], b > 0);
+                tk_multiply_tile(panel_rows(f->outputs, a), k, w, columns + p * block * WIDE, to[p] + panel_start(f->outputs, a) * ld[p], ld[p], width[p], b > 0);
         }
     }
     for (int64_t p = 0; p < panels; p++) {
@@ -190,14 +187,12 @@ void tk_conv_avx512(const tk_conv_shape *shape, const float *x, const float *w, 
         s.in[0] = s.in[1] = s.out[0] = s.out[1] = 1;
     }
     fused f = {.s = &s, .x = x, .w = w, .bias = bias, .y = y, .places = conv_volume(s.out), .rows = conv_taps(&s)};
-    f.panels = conv_ceil_div(s.outputs, TK_TILE_ROWS);
-    f.size = s.outputs / f.panels;
-    f.longer = s.outputs % f.panels;
+    f.outputs = split_rows(s.outputs);
     int64_t blocks = conv_ceil_div(f.rows, BLOCK);
-    f.packed_group = s.outputs * f.rows + blocks * f.panels * TK_PACK_GAP;
+    f.packed_group = s.outputs * f.rows + blocks * f.outputs.count * TK_PACK_GAP;
     size_t bytes = (size_t)(s.groups * f.packed_group) * sizeof(float);
     f.packed = tk_alloc(bytes);
-    tk_parallel(s.groups * f.panels, pack_task, &f);
+    tk_parallel(s.groups * f.outputs.count, pack_task, &f);
     f.tasks = conv_ceil_div(s.batch * f.places, PANELS * WIDE);
     tk_parallel(s.groups * f.tasks, places_task, &f);
     tk_free(f.packed, bytes);

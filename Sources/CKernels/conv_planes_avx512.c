@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "conv_planes.h"
-#include "gemm_avx512.h"
+#include "gemm_panels.h"
 #include "transpose_avx512.h"
 
 enum { WIDE = 32, LANES = 16, ROWS = TK_TILE_ROWS, SIDE = 5, PLACES = 2048, TIGHT = 1 << 16 };
@@ -18,7 +18,7 @@ typedef struct {
     const float *x, *bias, *w, *g;
     float *y;
     int64_t blocks;               // of rows of outputs, per sample
-    int64_t panels;               // of outputs, forward
+    row_split outputs;            // into panels, forward
     float *packed;
     int64_t packed_group;
     int64_t units, parts;         // of the weight's gradient: blocks of all samples; partial sums
@@ -194,10 +194,10 @@ static int64_t piece_size(int64_t n, int64_t count, int64_t i) { return n / coun
 
 static void pack_task(void *context, int64_t group) {
     const planes *f = context;
-    for (int64_t p = 0; p < f->panels; p++) {
-        int64_t start = piece_start(f->p.s->outputs, f->panels, p);
-        tk_pack_tile_rows(f->w + (group * f->p.s->outputs + start) * f->p.taps, f->p.taps, f->p.taps, piece_size(f->p.s->outputs, f->panels, p),
-                          f->packed + group * f->packed_group + start * f->p.taps + p * TK_PACK_GAP);
+    for (int64_t p = 0; p < f->outputs.count; p++) {
+        const float *w = f->w + (group * f->p.s->outputs + panel_start(f->outputs, p)) * f->p.taps;
+        float *packed = f->packed + group * f->packed_group + panel_offset(f->outputs, p, f->p.taps);
+        tk_pack_tile_rows(w, f->p.taps, f->p.taps, panel_rows(f->outputs, p), packed);
     }
 }
 
@@ -214,11 +214,11 @@ static void forward_task(void *context, int64_t task) {
     float *y = f->y + sample * s->outputs * places + first * s->out[2];
     for (int64_t q = 0; q < rows * f->p.width; q += WIDE) {
         uint32_t mask = output_mask(&f->p, rows, q, WIDE);
-        for (int64_t p = 0; p < f->panels; p++) {
-            int64_t start = piece_start(s->outputs, f->panels, p);
-            const float *w = f->packed + group * f->packed_group + start * f->p.taps + p * TK_PACK_GAP;
+        for (int64_t p = 0; p < f->outputs.count; p++) {
+            int64_t start = panel_start(f->outputs, p);
+            const float *w = f->packed + group * f->packed_group + panel_offset(f->outputs, p, f->p.taps);
             const float *bias = f->bias ? f->bias + group * s->outputs + start : 0;
-            multiplies[piece_size(s->outputs, f->panels, p)](f, w, x + q, offsets, bias, mask, y + start * places, places);
+            multiplies[panel_rows(f->outputs, p)](f, w, x + q, offsets, bias, mask, y + start * places, places);
         }
         y += __builtin_popcount(mask);
     }
@@ -228,8 +228,8 @@ static void forward_task(void *context, int64_t task) {
 void tk_conv_planes(const tk_conv_shape *s, const float *x, const float *w, const float *bias, float *y) {
     planes f = make_planes(s);
     f.x = x, f.w = w, f.bias = bias, f.y = y;
-    f.panels = conv_ceil_div(s->outputs, ROWS);
-    f.packed_group = s->outputs * f.p.taps + f.panels * TK_PACK_GAP;
+    f.outputs = split_rows(s->outputs);
+    f.packed_group = (int64_t)(panel_bytes(f.outputs, f.p.taps) / sizeof(float));
     size_t bytes = (size_t)(s->groups * f.packed_group) * sizeof(float);
     f.packed = tk_alloc(bytes);
     tk_parallel(s->groups, pack_task, &f);

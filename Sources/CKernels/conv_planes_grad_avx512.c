@@ -6,6 +6,7 @@
 #if defined(__x86_64__)
 #include <string.h>
 
+#include "gemm_panels.h"
 #include "outer_avx512.h"
 #include "transpose_avx512.h"
 
@@ -98,13 +99,14 @@ static void products_task(void *context, int64_t task) {
     tk_find_offsets(&p, offsets);
     for (int64_t i = 0; i < f->samples; i++)
         tk_fill_planes(&p, f->x + (((f->first + i) * some.groups + f->group) * f->s->inputs + c) * plane, 0, x + i * p.size);
-    int64_t ld = f->panels * WIDE, parts = conv_ceil_div(p.taps, ROWS), size = p.taps / parts, longer = p.taps % parts;
+    int64_t ld = f->panels * WIDE;
+    row_split parts = split_rows(p.taps);
     for (int64_t panel = 0; panel < f->panels; panel++)
-        for (int64_t part = 0; part < parts; part++) {
-            int64_t start = part * size + conv_least(part, longer);
-            multiplies[size + (part < longer)](&some, f->samples, x, p.size, p.width, offsets + start,
-                                               f->gradients + panel * f->samples * f->places * WIDE,
-                                               f->sums + (c * volume + start) * ld + panel * WIDE, ld, f->first > 0);
+        for (int64_t part = 0; part < parts.count; part++) {
+            int64_t start = panel_start(parts, part);
+            multiplies[panel_rows(parts, part)](&some, f->samples, x, p.size, p.width, offsets + start,
+                                                f->gradients + panel * f->samples * f->places * WIDE,
+                                                f->sums + (c * volume + start) * ld + panel * WIDE, ld, f->first > 0);
         }
     tk_free(offsets, bytes);
 }

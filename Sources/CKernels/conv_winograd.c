@@ -1,5 +1,6 @@
 // Convolution by 3 × 3 windows with Winograd's tiles, float32 with AVX-512. Per block of tiles: the inputs are transformed, each of the 36
 // places of the transform is a matrix product over the channels, and the results are transformed back, 32 outputs at a time.
+#include "gemm_panels.h"
 #include "outer_avx512.h"
 #include "winograd_avx512.h"
 
@@ -184,12 +185,12 @@ static void weights_task(void *context, int64_t task) {
 // Adds the products of inputs from ..< from + count (multiples of 16) for all tiles.
 static void multiply_panel(int64_t tiles, const float *values, int64_t value_step, int64_t from, int64_t count,
                            const float *weights, int64_t weight_step, float *results, int64_t result_step) {
-    int64_t parts = conv_ceil_div(tiles, ROWS), size = tiles / parts, longer = tiles % parts;
+    row_split parts = split_rows(tiles);
     for (int64_t e = 0; e < MATRICES; e++)
-        for (int64_t part = 0; part < parts; part++) {
-            int64_t start = part * size + conv_least(part, longer), rows = size + (part < longer);
-            multiplies[rows](count / LANES, values + e * value_step + (from * tiles + start * LANES), tiles * LANES, weights + e * weight_step,
-                             results + e * result_step + start * WIDE, from > 0);
+        for (int64_t part = 0; part < parts.count; part++) {
+            int64_t start = panel_start(parts, part);
+            multiplies[panel_rows(parts, part)](count / LANES, values + e * value_step + (from * tiles + start * LANES), tiles * LANES,
+                                                weights + e * weight_step, results + e * result_step + start * WIDE, from > 0);
         }
 }
 

@@ -12,7 +12,7 @@
 #include "levels.h"
 #include "stream.h"
 
-enum { MR = TK_TILE_ROWS, NR = 32, KC = 800, ROWS = 168, COLUMNS = 8192 };
+enum { MR = TK_TILE_ROWS, NR = 32, KC = 1024, ROWS = 112, COLUMNS = 6144, FEW = 672 /* rows, which one packing holds for all */ };
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -66,7 +66,7 @@ AVX512 static void pack_a_panels(const float *a, int64_t lda, int64_t k, int64_t
 
 // ---- the kernel ----
 
-typedef enum { WRITE, ADD, BIAS, STREAM /* past the caches: whole lines, aligned */ } update;
+typedef enum { WRITE, ADD, SUBTRACT, BIAS, STREAM /* past the caches: whole lines, aligned */ } update;
 
 // The lines of memory that will be packed next: rows of `count` lines, the next row `turn` bytes after the end of one. A kernel
 // fetches `per_step` of them into the second cache for every 8 of k. Packing from memory takes three times as long as from there.
@@ -81,9 +81,9 @@ static walk walk_over(const float *x, int64_t ld, int64_t columns, int32_t per_s
     return (walk){ (const char *)x, (ld - 16 * count) * 4, count, count, per_step };
 }
 
-enum { STEP = 8 };
+enum { STEP = 8, NEXT = 16 /* of k: how far ahead the panels are fetched into the first cache */ };
 
-// C[rows, width] (=, += or = bias +) A panel · B panel.
+// C[rows, width] (=, +=, -= or = bias +) A panel · B panel.
 INLINE void kernel(const int rows, int64_t k, const float *a, const float *b, float *c, int64_t ldc, int64_t width, update how,
                    const float *bias, walk *next) {
     __m512 sum[MR][2];
@@ -96,6 +96,8 @@ INLINE void kernel(const int rows, int64_t k, const float *a, const float *b, fl
             __builtin_prefetch(c + i * ldc + 16, 1, 3);
         }
     }
+    // The panels displace C's lines from the first cache meanwhile.
+    int64_t fetches = how == STREAM ? k : (k - 1) / STEP * STEP - 2 * STEP;
     walk w = *next;
     for (int64_t step = 0; step < k; step += STEP) {
         for (int32_t i = 0; i < w.per_step; i++) {
@@ -107,11 +109,19 @@ INLINE void kernel(const int rows, int64_t k, const float *a, const float *b, fl
             }
         }
         int64_t end = step + STEP < k ? step + STEP : k;
+        if (step == fetches) {
+#pragma clang loop unroll(full)
+            for (int i = 0; i < rows; i++) {
+                __builtin_prefetch(c + i * ldc, 1, 3);
+                __builtin_prefetch(c + i * ldc + 16, 1, 3);
+            }
+        }
 #pragma clang loop unroll_count(2)
         for (int64_t p = step; p < end; p++) {
             __m512 b0 = _mm512_load_ps(b), b1 = _mm512_load_ps(b + 16);
-            _mm_prefetch((const char *)(b + 16 * NR), _MM_HINT_T0);
-            _mm_prefetch((const char *)(b + 16 * NR + 16), _MM_HINT_T0);
+            _mm_prefetch((const char *)(b + NEXT * NR), _MM_HINT_T0);
+            _mm_prefetch((const char *)(b + NEXT * NR + 16), _MM_HINT_T0);
+            _mm_prefetch((const char *)(a + NEXT * rows), _MM_HINT_T0);
 #pragma clang loop unroll(full)
             for (int i = 0; i < rows; i++) {
                 __m512 x = _mm512_set1_ps(a[i]);
@@ -141,6 +151,9 @@ INLINE void kernel(const int rows, int64_t k, const float *a, const float *b, fl
         if (how == ADD) {
             s0 = _mm512_add_ps(s0, _mm512_maskz_loadu_ps(low, row));
             s1 = _mm512_add_ps(s1, _mm512_maskz_loadu_ps(high, row + 16));
+        } else if (how == SUBTRACT) {
+            s0 = _mm512_sub_ps(_mm512_maskz_loadu_ps(low, row), s0);
+            s1 = _mm512_sub_ps(_mm512_maskz_loadu_ps(high, row + 16), s1);
         } else if (how == BIAS) {
             s0 = _mm512_add_ps(s0, bias0);
             s1 = _mm512_add_ps(s1, bias1);
@@ -192,14 +205,13 @@ static void pack_b(const block *w, int64_t panel, float *out) {
 }
 
 // The panels first ..< end of the rows that begin at `row`.
-static void pack_a(const block *w, int64_t row, split s, int64_t first, int64_t end, float *out) {
+static void pack_a(const block *w, int64_t row, row_split s, int64_t first, int64_t end, float *out) {
     if (w->g->transpose_a) {
-        // The longer panels, then the others.
-        int64_t middle = least(end, s.longer > first ? s.longer : first);
-        for (int part = 0; part < 2; part++) {
-            int64_t from = part ? middle : first, count = (part ? end : middle) - from;
-            if (count > 0)
-                pack_a_panels(a_at(w, row + panel_start(s, from)), w->g->lda, w->k, panel_rows(s, from), count, out + panel_offset(s, from, w->k));
+        // Panels of the same number of rows at a time.
+        for (int64_t from = first, to; from < end; from = to) {
+            int64_t n = panel_rows(s, from);
+            for (to = from + 1; to < end && panel_rows(s, to) == n;) to++;
+            pack_a_panels(a_at(w, row + panel_start(s, from)), w->g->lda, w->k, n, to - from, out + panel_offset(s, from, w->k));
         }
         return;
     }
@@ -208,7 +220,7 @@ static void pack_a(const block *w, int64_t row, split s, int64_t first, int64_t 
 }
 
 // C at rows row ..< and one panel of columns, from packed panels of A (all of `s`) and of B.
-static void multiply(const block *w, int64_t row, split s, int64_t column, const float *a, const float *b, walk *next) {
+static void multiply(const block *w, int64_t row, row_split s, int64_t column, const float *a, const float *b, walk *next) {
     const tk_sgemm *g = w->g;
     int64_t j = w->j0 + column * NR, width = least(NR, w->columns - column * NR);
     const float *bias = g->bias ? g->bias + j : NULL;
@@ -233,20 +245,21 @@ static void rows_task(void *context, int64_t task) {
     const block *w = context;
     const tk_sgemm *g = w->g;
     int64_t row = task * w->rows, rows = least(w->rows, g->m - row), columns = ceil_div(w->columns, NR);
-    split s = split_rows(rows);
-    size_t bytes = panel_bytes(s, rows, w->k);
+    row_split s = split_rows(rows);
+    size_t bytes = panel_bytes(s, w->k);
     float *a = tk_alloc(bytes);
     pack_a(w, row, s, 0, s.count, a);
-    // The next task's rows are fetched over the last columns.
+    // The next panel of B is fetched while this one is multiplied, the next task's rows over the last columns.
     walk next = { .at = (const char *)a, .per_step = 0 };
     int64_t more = least(w->rows, g->m - row - rows), lines = more * ceil_div(w->k, 16), start = columns;
     if (more > 0) {
-        next = walk_over(a_at(w, row + rows), g->lda, g->transpose_a ? more : w->k, 0);
+        next = walk_over(a_at(w, row + rows), g->lda, g->transpose_a ? more : w->k, 2);
         start -= least(columns, ceil_div(lines, 2 * s.count * ceil_div(w->k, STEP)));
     }
     for (int64_t column = 0; column < columns; column++) {
-        if (column == start) next.per_step = 2;
-        multiply(w, row, s, column, a, w->shared + column * w->k * NR, &next);
+        const float *b = w->shared + column * w->k * NR;
+        walk panel = walk_over(b + w->k * NR, NR, NR, column + 1 < columns ? (int32_t)ceil_div(2 * STEP, s.count) : 0);
+        multiply(w, row, s, column, a, b, column < start ? &panel : &next);
     }
     tk_free(a, bytes);
 }
@@ -255,14 +268,14 @@ static void rows_task(void *context, int64_t task) {
 
 static void pack_a_task(void *context, int64_t task) {
     const block *w = context;
-    split s = split_rows(w->g->m);
+    row_split s = split_rows(w->g->m);
     pack_a(w, 0, s, task * w->per_pack, least((task + 1) * w->per_pack, s.count), w->shared);
 }
 
 static void column_task(void *context, int64_t column) {
     const block *w = context;
     const tk_sgemm *g = w->g;
-    split s = split_rows(g->m);
+    row_split s = split_rows(g->m);
     size_t bytes = (size_t)(w->k * NR) * sizeof(float);
     float *b = tk_alloc(bytes);
     pack_b(w, column, b);
@@ -283,7 +296,7 @@ static void run(int64_t threads, int64_t tasks, tk_task_fn fn, block *w) {
 // computed, and the optimizer reads it when everything else has been through the caches.
 static bool streams(const tk_sgemm *g) {
     enum { LARGE = 4 << 20 };
-    return g->transpose_a && !g->transpose_b && !g->accumulate && !g->bias && !g->activated && g->k <= KC && g->m * g->n * 4 >= LARGE && g->ldc % 16 == 0 &&
+    return g->transpose_a && !g->transpose_b && !g->accumulate && !g->subtract && !g->bias && !g->activated && g->k <= KC && g->m * g->n * 4 >= LARGE && g->ldc % 16 == 0 &&
            ((uintptr_t)g->c & 63) == 0;
 }
 
@@ -291,15 +304,15 @@ void tk_sgemm_avx512(const tk_sgemm *g, bool parallel) {
     // Blocks of k as even as can be; they depend on k alone.
     int64_t blocks = ceil_div(g->k, KC), kc = ceil_div(ceil_div(g->k, blocks), 8) * 8;
     int64_t threads = parallel ? tk_thread_count() : 1;
-    bool few_rows = g->m <= 4 * ROWS && g->m <= g->n, stream = streams(g);
+    bool few_rows = g->m <= FEW && g->m <= g->n, stream = streams(g);
     int64_t columns = few_rows ? g->n : COLUMNS;
-    split rows = split_rows(g->m);
-    size_t bytes = few_rows ? panel_bytes(rows, g->m, kc) : (size_t)(ceil_div(least(g->n, columns), NR) * NR * kc) * sizeof(float);
+    row_split rows = split_rows(g->m);
+    size_t bytes = few_rows ? panel_bytes(rows, kc) : (size_t)(ceil_div(least(g->n, columns), NR) * NR * kc) * sizeof(float);
     float *shared = tk_alloc(bytes);
     for (int64_t j = 0; j < g->n; j += columns)
         for (int64_t p = 0; p < g->k; p += kc) {
             block w = { .g = g, .j0 = j, .columns = least(columns, g->n - j), .p0 = p, .k = least(kc, g->k - p), .shared = shared };
-            w.how = p > 0 || g->accumulate ? ADD : g->bias ? BIAS : stream ? STREAM : WRITE;
+            w.how = g->subtract ? SUBTRACT : p > 0 || g->accumulate ? ADD : g->bias ? BIAS : stream ? STREAM : WRITE;
             w.activates = g->activated && p + kc >= g->k;
             int64_t panels = ceil_div(w.columns, NR);
             if (few_rows) {

@@ -9,6 +9,7 @@ typedef struct {
     float *c;
     int64_t m, n, k, lda, ldb, ldc;
     bool transpose_a, transpose_b, accumulate;
+    bool subtract;       // c -= op(a) · op(b), without a bias
     float *activated;    // NULL, or where `activation` of the finished c goes, tile by tile, as c lies (or c itself)
     int activation;      // of tk_unary's, one that levels.h has for tiles
 } tk_sgemm;

@@ -225,7 +225,7 @@ static void pack_a(const job *w, int64_t row, int64_t rows, int64_t p0, int64_t 
 
 // C at rows `row` ..< and one panel of columns for one block of k. `a`: panels of `s`, whose pairs p are at `panel_offset` for `held`
 // pairs. `sums`, if there, holds the task's float sums of this panel of columns, NR to a row.
-static void multiply(const job *w, int64_t block, int64_t row, split s, int64_t column, const float *a, int64_t held, const float *b,
+static void multiply(const job *w, int64_t block, int64_t row, row_split s, int64_t column, const float *a, int64_t held, const float *b,
                      float *sums) {
     const tk_bgemm *g = w->g;
     int64_t j = w->j0 + column * NR, pairs = least(w->kc, w->pairs - block * w->kc);
@@ -258,8 +258,8 @@ static void pack_b_task(void *context, int64_t task) {
 static void rows_task(void *context, int64_t task) {
     const job *w = context;
     int64_t row = task * w->rows, rows = least(w->rows, w->g->m - row), panels = ceil_div(w->columns, NR);
-    split s = split_rows(rows);
-    size_t bytes = panel_bytes(s, rows, w->kc), sum_bytes = w->g->half && w->blocks > 1 ? (size_t)(rows * panels * NR) * 4 : 0;
+    row_split s = split_rows(rows);
+    size_t bytes = panel_bytes(s, w->kc), sum_bytes = w->g->half && w->blocks > 1 ? (size_t)(rows * panels * NR) * 4 : 0;
     float *a = tk_alloc(bytes), *sums = sum_bytes ? tk_alloc(sum_bytes) : 0;
     for (int64_t block = 0; block < w->blocks; block++) {
         int64_t p0 = block * w->kc, pairs = least(w->kc, w->pairs - p0);
@@ -276,7 +276,7 @@ static void rows_task(void *context, int64_t task) {
 
 static void pack_a_task(void *context, int64_t task) {
     const job *w = context;
-    split s = split_rows(w->g->m);
+    row_split s = split_rows(w->g->m);
     int64_t end = least((task + 1) * w->per_pack, s.count * w->blocks);
     for (int64_t i = task * w->per_pack; i < end; i++) {
         int64_t block = i / s.count, panel = i % s.count, p0 = block * w->kc, pairs = least(w->kc, w->pairs - p0);
@@ -289,7 +289,7 @@ static void pack_a_task(void *context, int64_t task) {
 static void columns_task(void *context, int64_t task) {
     const job *w = context;
     int64_t m = w->g->m, first_panel = task * w->panels, end = least(first_panel + w->panels, ceil_div(w->columns, NR));
-    split s = split_rows(m);
+    row_split s = split_rows(m);
     size_t bytes = (size_t)(w->kc * NR) * 4, sum_bytes = w->g->half && w->blocks > 1 ? (size_t)((end - first_panel) * m * NR) * 4 : 0;
     float *b = tk_alloc(bytes), *sums = sum_bytes ? tk_alloc(sum_bytes) : 0;
     for (int64_t block = 0; block < w->blocks; block++)
@@ -320,8 +320,8 @@ void tk_bgemm_avx512(const tk_bgemm *g, bool parallel) {
     int64_t threads = parallel ? tk_thread_count() : 1;
     bool few_rows = g->m <= 4 * ROWS && g->m <= g->n;
     if (few_rows) {
-        split rows = split_rows(g->m);
-        size_t bytes = panel_bytes(rows, g->m, w.pairs) + (size_t)(w.blocks * rows.count * TK_PACK_GAP) * 4;
+        row_split rows = split_rows(g->m);
+        size_t bytes = panel_bytes(rows, w.pairs) + (size_t)(w.blocks * rows.count * TK_PACK_GAP) * 4;
         w.columns = g->n;
         int64_t packs = rows.count * w.blocks, panels = ceil_div(g->n, NR);
         w.direct = reads_a_directly(g, panels);

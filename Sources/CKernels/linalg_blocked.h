@@ -3,6 +3,9 @@
 #define TAPESTRY_LINALG_BLOCKED_H
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
+
+#include "CKernels.h"
 
 /// The smaller side from which they are faster than LAPACK's.
 enum { TK_BLOCKED_LEAST = 256 };
@@ -26,4 +29,25 @@ void tk_blocked_qr_d(int64_t m, int64_t n, double *a, int64_t lda, double *tau);
 /// The first n <= m columns of the product of `count` <= n reflectors, in place of their vectors.
 void tk_blocked_householder_s(int64_t m, int64_t n, int64_t count, float *a, int64_t lda, const float *tau);
 void tk_blocked_householder_d(int64_t m, int64_t n, int64_t count, double *a, int64_t lda, const double *tau);
+
+/// The eigenvalues w [n], ascending, and vectors (if wanted, in place of A) of the symmetric A [n, n], of which one triangle is read. Returns 0, or
+/// a positive number if they were not found.
+int32_t tk_blocked_eigh_s(int64_t n, float *a, float *w, bool vectors, bool upper);
+int32_t tk_blocked_eigh_d(int64_t n, double *a, double *w, bool vectors, bool upper);
+
+/// Those of a tridiagonal matrix with diagonal d [n] and e [n - 1] beside it: values in d, vectors in q [n, n]. Destroys e. linalg_tridiagonal.c.
+int32_t tk_tridiagonal_eigh_s(int64_t n, float *d, float *e, float *q);
+int32_t tk_tridiagonal_eigh_d(int64_t n, double *d, double *e, double *q);
+
+/// c [m, n] = op(a) · b (+ c), column-major.
+static inline void tk_column_product(int dtype, bool transposed, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, const void *b,
+                                     int64_t ldb, void *c, int64_t ldc, bool add) {
+    tk_gemm(dtype, false, transposed, n, m, k, b, ldb, 0, a, lda, 0, c, ldc, 0, 1, add, NULL);   // as rows, the transposed product
+}
+
+static inline void *tk_scratch(size_t bytes) {
+    void *p = tk_alloc(bytes);
+    if (!p) abort();
+    return p;
+}
 #endif

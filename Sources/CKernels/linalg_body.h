@@ -176,6 +176,13 @@ static void N(svd)(void *context, int64_t low, int64_t high) {
 
 static void N(eigh)(void *context, int64_t low, int64_t high) {
     const batch_call *c = context;
+#if !COMPLEX
+    if (c->n >= TK_BLOCKED_LEAST) {
+        for (int64_t i = low; i < high; i++)
+            c->info[i] = N(tk_blocked_eigh)(c->n, N(at)(c->a, i, c->n * c->n), (R *)c->s + i * c->n, c->k, c->flag);
+        return;
+    }
+#endif
     int n = (int)c->n, lda = (int)at_least_1(n), iwork_size;
     char job = c->k ? 'V' : 'N', triangle = c->flag ? 'U' : 'L';
     T size;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "gemm_avx512.h"
+#include "gemm_panels.h"
 #include "levels.h"
 
 #define TK_CELL(name) cell_##name##_baseline
@@ -57,7 +57,8 @@ typedef struct {
     char *new_state, *new_cell, *gate_values, *carried, *dcell, *dx, *dh;
     // Packed operands, NULL without AVX-512: the weight in panels of UNITS columns, `inner` rows each; the rows it is multiplied with.
     float *panels, *rows;
-    int64_t inner, row_panels;
+    int64_t inner;
+    row_split split;                    // of the batch's rows
     const char *left;                   // the rows in memory [batch, inner]
     const char *weight;
     bool multiplies;
@@ -65,11 +66,7 @@ typedef struct {
 
 #define AT(p, elements) ((p) ? (p) + (elements) * s->size : 0)
 
-static int64_t panel_start(const steps *s, int64_t p) {
-    int64_t b = s->r->batch, each = b / s->row_panels, longer = b % s->row_panels;
-    return p * each + least(p, longer);
-}
-static float *row_panel(const steps *s, int64_t p) { return s->rows + panel_start(s, p) * s->inner + p * TK_PACK_GAP; }
+static float *row_panel(const steps *s, int64_t p) { return s->rows + panel_offset(s->split, p, s->inner); }
 
 static bool packs(const tk_recurrence *r) {
 #if defined(__x86_64__)
@@ -81,14 +78,14 @@ static bool packs(const tk_recurrence *r) {
 
 static void allocate_panels(steps *s, int64_t inner, int64_t count) {
     s->inner = inner;
-    s->row_panels = ceil_div(s->r->batch, TK_TILE_ROWS);
+    s->split = split_rows(s->r->batch);
     s->panels = tk_alloc((size_t)(count * inner * UNITS) * sizeof(float));
-    s->rows = tk_alloc((size_t)(s->r->batch * inner + s->row_panels * TK_PACK_GAP) * sizeof(float));
+    s->rows = tk_alloc(panel_bytes(s->split, inner));
 }
 static void free_panels(steps *s, int64_t count) {
     if (!s->panels) return;
     tk_free(s->panels, (size_t)(count * s->inner * UNITS) * sizeof(float));
-    tk_free(s->rows, (size_t)(s->r->batch * s->inner + s->row_panels * TK_PACK_GAP) * sizeof(float));
+    tk_free(s->rows, panel_bytes(s->split, s->inner));
 }
 
 // Few tasks, or little work in each, are not worth other threads.
@@ -101,18 +98,17 @@ static void run(steps *s, int64_t count, tk_task_fn fn) {
 static void pack_rows_task(void *context, int64_t p) {
 #if defined(__x86_64__)
     const steps *s = context;
-    int64_t start = panel_start(s, p), rows = panel_start(s, p + 1) - start;
-    tk_pack_tile_rows((const float *)s->left + start * s->inner, s->inner, s->inner, rows, row_panel(s, p));
+    const float *left = (const float *)s->left + panel_start(s->split, p) * s->inner;
+    tk_pack_tile_rows(left, s->inner, s->inner, panel_rows(s->split, p), row_panel(s, p));
 #endif
 }
 
 // part[:, to ..< to + width] = rows · panel
 static void multiply(const steps *s, int64_t panel, int64_t to, int64_t width, int64_t ld) {
 #if defined(__x86_64__)
-    for (int64_t p = 0; p < s->row_panels; p++) {
-        int64_t start = panel_start(s, p), rows = panel_start(s, p + 1) - start;
-        tk_multiply_tile(rows, s->inner, row_panel(s, p), s->panels + panel * s->inner * UNITS, (float *)s->part + start * ld + to, ld,
-                         width, false);
+    for (int64_t p = 0; p < s->split.count; p++) {
+        float *part = (float *)s->part + panel_start(s->split, p) * ld + to;
+        tk_multiply_tile(panel_rows(s->split, p), s->inner, row_panel(s, p), s->panels + panel * s->inner * UNITS, part, ld, width, false);
     }
 #endif
 }
@@ -183,7 +179,7 @@ void tk_recurrence_forward(const tk_recurrence *r, const void *x, const void *we
         s->new_cell = AT((char *)cells, to * B * H);
         s->gate_values = AT((char *)gates, (keeps_gates ? t : 0) * B * kept);
         s->left = s->state;
-        if (s->panels) run(s, s->row_panels, pack_rows_task);
+        if (s->panels) run(s, s->split.count, pack_rows_task);
         else multiply_all(s, true, G);
         run(s, s->ranges, forward_task);
     }
@@ -259,7 +255,7 @@ void tk_recurrence_backward(const tk_recurrence *r, const void *weight, const vo
         if (i < T - 1) {    // the gates' gradients of the step that was done last
             s->left = s->dh;
             s->multiplies = true;
-            if (s->panels) run(s, s->row_panels, pack_rows_task);
+            if (s->panels) run(s, s->split.count, pack_rows_task);
             else multiply_all(s, false, H);
         }
         if (i < 0) break;

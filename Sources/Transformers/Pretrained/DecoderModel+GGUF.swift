@@ -120,6 +120,7 @@ extension DecoderModel {
     ///
     /// Throws ``PretrainedError`` or the file's errors; nothing is allocated for sizes that the weights do not have.
     public static func load(gguf path: String, dtype: DType? = nil) throws -> DecoderModel {
+        try Models.requireParameters(dtype, path: path)
         let file = try GGUFFile(path)
         let configuration = try DecoderConfiguration(file, path: path)
         if configuration.layers > file.names.count {

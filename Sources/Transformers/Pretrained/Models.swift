@@ -41,9 +41,7 @@ public enum Models {
     ///
     /// Throws ``PretrainedError`` or the errors of the files; nothing is allocated for sizes that the weights do not have.
     public static func load(_ folder: String, dtype: DType? = nil) throws -> any PretrainedModel {
-        if let dtype, ![.float64, .float32, .float16, .bfloat16].contains(dtype) {
-            fail("Models.load", "parameters cannot be \(dtype); needs float64, float32, float16 or bfloat16")
-        }
+        try requireParameters(dtype, path: folder)
         if folder.hasSuffix(".gguf") { return try DecoderModel.load(gguf: folder, dtype: dtype) }
         let reader = try ConfigurationReader(file: "\(folder)/config.json")
         guard let type = try reader.optionalText("model_type") else { throw reader.error("has no model_type") }
@@ -52,5 +50,12 @@ public enum Models {
             throw reader.error("model_type is \(type.prefix(60)); known are \(modelTypes.joined(separator: ", "))")
         }
         return try family.load(folder, dtype: dtype)
+    }
+
+    /// Throws unless parameters can be of this type.
+    static func requireParameters(_ dtype: DType?, path: String) throws {
+        if let dtype, ![.float64, .float32, .float16, .bfloat16].contains(dtype) {
+            throw PretrainedError(path, "cannot load weights as \(dtype); needs float64, float32, float16 or bfloat16")
+        }
     }
 }

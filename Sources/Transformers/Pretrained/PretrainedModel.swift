@@ -84,9 +84,7 @@ extension PretrainedModel {
     public static func load(
         _ configuration: Configuration, from archive: any TensorArchive, path: String, dtype: DType? = nil
     ) throws -> Self {
-        if let dtype, !dtype.isFloatingPoint {
-            throw PretrainedError(path, "cannot load weights as \(dtype); needs a float type")
-        }
+        try Models.requireParameters(dtype, path: path)
         let layers = layerCount(configuration)
         if layers > archive.names.count {
             throw PretrainedError(path, "the configuration has \(layers) layers, the weights only \(archive.names.count) tensors")

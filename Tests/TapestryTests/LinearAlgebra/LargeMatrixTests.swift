@@ -58,6 +58,51 @@ import Testing
         }
     }
 
+    /// Symmetric matrices whose eigenvalues are far apart, equal, nearly equal or of very different sizes: where divide and conquer leaves out most
+    /// of the roots, or none. Errors are relative to the 1-norm. One triangle is read.
+    @Test(arguments: [256, 301, 520]) func eigenvalues(_ n: Int) throws {
+        let row = Tensor(arange: n).unsqueezed(1), column = Tensor(arange: n).unsqueezed(0), near = abs(row - column) .== 1
+        func tridiagonal(_ diagonal: Tensor, beside: Tensor) -> Tensor {
+            which(row .== column, diagonal.to(.float64), which(near, beside.to(.float64), Tensor(zeros: [], dtype: .float64)))
+        }
+        let one = Tensor(ones: [], dtype: .float64), center = Double(n - 1) / 2
+        let rotation = LinearAlgebra.qr(matrix([n, n], .float64)).q
+        func modulo(_ x: Tensor, _ divisor: Double) -> Tensor { remainder(x.to(.float64), one * divisor) }
+        func rotated(_ values: Tensor) -> Tensor { (rotation * values.to(.float64)) • rotation.T }
+        let place = Tensor(arange: n).to(.float64), random = matrix([n, n], .float64)
+        let joints = which(modulo(maximum(row, column), 21) .== 0, one * 1e-7, one)
+        let matrices: [(String, Tensor)] = [
+            ("random", random + random.T), ("identity", Tensor(eye: n, dtype: .float64)),
+            ("zero", Tensor(zeros: [n, n], dtype: .float64)),
+            ("second differences", tridiagonal(one * 2, beside: -one)), ("ones", Tensor(ones: [n, n], dtype: .float64)),
+            ("Wilkinson", tridiagonal(abs(place - center), beside: one)),
+            ("glued Wilkinson", tridiagonal(abs(modulo(place, 21) - 10), beside: joints)),
+            ("five values", rotated(modulo(place, 5))), ("geometric", rotated(exp(place * (-27 / Double(n))))),
+            ("nearly equal", rotated(1 + place * 1e-9)), ("tiny", (random + random.T) * 1e-30),
+        ]
+        for (dtype, unit) in [(DType.float32, 6e-8), (.float64, 1.2e-16)] {
+            let limit = 4 * unit * Double(n)
+            for (name, matrix) in matrices {
+                let a = matrix.to(dtype), size = Swift.max(abs(a.to(.float64)).sum(0).max().item(Double.self), 1e-35)
+                for upper in [false, true] {
+                    let (w, v) = try LinearAlgebra.eigh(upper ? a.triu() : a.tril(), upper: upper), what = "\(name) \(n) \(dtype)"
+                    let exact = v.to(.float64), scaled = a.to(.float64) / size, values = w.to(.float64) / size
+                    #expect(abs(scaled • exact - exact * values).max().item(Double.self) < limit, "A V of \(what)")
+                    #expect(distance(exact.T • exact, Tensor(eye: n, dtype: .float64)) < limit, "Vᵀ V of \(what)")
+                    #expect((w[1...] .>= w[..<(n - 1)]).all().item(Bool.self), "order of \(what)")
+                    let alone = try LinearAlgebra.eigvalsh(upper ? a.triu() : a.tril(), upper: upper).to(.float64) / size
+                    #expect(abs(alone - values).max().item(Double.self) < limit, "values alone of \(what)")
+                }
+            }
+            // 2 - 2 cos(k π / (n + 1)), k = 1 ... n
+            let found = try LinearAlgebra.eigh(tridiagonal(one * 2, beside: -one).to(dtype)).eigenvalues
+            let known = 2 - 2 * cos((place + 1) * (Double.pi / Double(n + 1)))
+            #expect(abs(found.to(.float64) - known).max().item(Double.self) < limit, "second differences \(n) \(dtype)")
+        }
+        let broken = which((row .== 7) .& (column .== 7), one * Double.nan, random + random.T)
+        #expect(throws: LinearAlgebraError.self) { try LinearAlgebra.eigh(broken) }
+    }
+
     /// Singular matrices are named by the row of the pivot that is 0.
     @Test func singular() {
         let a = matrix([300, 300], .float64), rows = Tensor(arange: 300).unsqueezed(0)
@@ -75,7 +120,8 @@ import Testing
         let a = matrix([2, 300, 300], .float32)
         func results(_ a: Tensor) throws -> [Tensor] {
             let (q, r) = LinearAlgebra.qr(a), (lu, pivots) = try LinearAlgebra.luFactor(a)
-            return [q, r, lu, pivots, try LinearAlgebra.inv(a)]
+            let (w, v) = try LinearAlgebra.eigh(a)
+            return [q, r, lu, pivots, try LinearAlgebra.inv(a), w, v]
         }
         let alone = try results(a[0])
         for threads in [1, 2, 3] {
