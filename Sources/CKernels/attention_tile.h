@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "gemm_panels.h"
+#include "outer_avx512.h"
 
 enum { ROWS = 14, LANES = 32, TILE = 112 };
 #define LOG2E 1.44269504088896341
@@ -28,16 +29,12 @@ INLINE int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 // sum[i] += Σ_p a[p · a_step + i · a_row] · b[p · 32 ..< p · 32 + 32]
 INLINE void accumulate(const int rows, int64_t k, const float *a, const int64_t a_step, const int64_t a_row, const float *b,
                        __m512 sum[ROWS][2]) {
-#pragma clang loop unroll_count(2)
+#pragma clang loop unroll(disable)
     for (int64_t p = 0; p < k; p++) {
         __m512 b0 = _mm512_load_ps(b), b1 = _mm512_load_ps(b + 16);
         if (a_row == 1) _mm_prefetch((const char *)(a + 24 * ROWS), _MM_HINT_T0);
 #pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i++) {
-            __m512 x = _mm512_set1_ps(a[i * a_row]);
-            sum[i][0] = _mm512_fmadd_ps(x, b0, sum[i][0]);
-            sum[i][1] = _mm512_fmadd_ps(x, b1, sum[i][1]);
-        }
+        for (int i = 0; i < rows; i++) add_multiples(i, a + i * a_row, b0, b1, sum[i]);
         a += a_step;
         b += LANES;
     }

@@ -9,6 +9,7 @@
 
 #include "conv_planes.h"
 #include "gemm_panels.h"
+#include "outer_avx512.h"
 #include "transpose_avx512.h"
 
 enum { WIDE = 32, LANES = 16, ROWS = TK_TILE_ROWS, SIDE = 5, PLACES = 2048, TIGHT = 1 << 16 };
@@ -161,11 +162,7 @@ INLINE void multiply(const int rows, const planes *f, const float *w, const floa
     for (int64_t t = 0; t < f->p.taps; t++, w += rows) {
         __m512 x0 = _mm512_loadu_ps(x + offsets[t]), x1 = _mm512_loadu_ps(x + offsets[t] + LANES);
 #pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i++) {
-            __m512 v = _mm512_set1_ps(w[i]);
-            sum[i][0] = _mm512_fmadd_ps(v, x0, sum[i][0]);
-            sum[i][1] = _mm512_fmadd_ps(v, x1, sum[i][1]);
-        }
+        for (int i = 0; i < rows; i++) add_multiples(i, w + i, x0, x1, sum[i]);
     }
     // Outputs of neighbouring rows follow each other.
     __mmask16 low = (__mmask16)mask, high = (__mmask16)(mask >> 16);

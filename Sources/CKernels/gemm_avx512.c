@@ -10,6 +10,7 @@
 #include "gemm_pack.h"
 #include "gemm_panels.h"
 #include "levels.h"
+#include "outer_avx512.h"
 #include "stream.h"
 
 enum { MR = TK_TILE_ROWS, NR = 32, KC = 1024, ROWS = 112, COLUMNS = 6144, FEW = 672 /* rows, which one packing holds for all */ };
@@ -116,18 +117,14 @@ INLINE void kernel(const int rows, int64_t k, const float *a, const float *b, fl
                 __builtin_prefetch(c + i * ldc + 16, 1, 3);
             }
         }
-#pragma clang loop unroll_count(2)
+#pragma clang loop unroll(disable)
         for (int64_t p = step; p < end; p++) {
             __m512 b0 = _mm512_load_ps(b), b1 = _mm512_load_ps(b + 16);
             _mm_prefetch((const char *)(b + NEXT * NR), _MM_HINT_T0);
             _mm_prefetch((const char *)(b + NEXT * NR + 16), _MM_HINT_T0);
             _mm_prefetch((const char *)(a + NEXT * rows), _MM_HINT_T0);
 #pragma clang loop unroll(full)
-            for (int i = 0; i < rows; i++) {
-                __m512 x = _mm512_set1_ps(a[i]);
-                sum[i][0] = _mm512_fmadd_ps(x, b0, sum[i][0]);
-                sum[i][1] = _mm512_fmadd_ps(x, b1, sum[i][1]);
-            }
+            for (int i = 0; i < rows; i++) add_multiples(i, a + i, b0, b1, sum[i]);
             a += rows;
             b += NR;
         }

@@ -3,13 +3,40 @@ import CKernels
 /// The gradient of a table's rows before they are put into their places. Of a large vocabulary few rows have a gradient at a time: who
 /// knows of these rows steps or adds them alone; whoever looks at the memory finds the whole table, made then.
 final class PendingRows: @unchecked Sendable {
-    /// Places in the table, each once, ascending: int64 `[n]`.
-    let ids: RawTensor
-    /// Their rows, `[n, width]`.
-    let rows: RawTensor
+    /// Rows to be summed by their ids, int64 `[count]` in any order, without those of `excluding`.
+    private struct Parts {
+        let ids: RawTensor, rows: RawTensor
+        let excluding: Int?
+    }
+    private struct Sums { let ids: RawTensor, rows: RawTensor }
+
+    private let parts: Parts?
+    private var sums: Sums?
     private let table: Shape
     private let lock = SpinLock()
     private var isPlaced = false
+
+    /// Places in the table, each once, ascending: int64 `[n]`.
+    var ids: RawTensor { lock.withLock { summed().ids } }
+    /// Their rows, `[n, width]`.
+    var rows: RawTensor { lock.withLock { summed().rows } }
+
+    /// The sums are made when rows are asked for; the whole table is made of the parts.
+    private func summed() -> Sums {
+        if let sums { return sums }
+        let parts = parts!, places = Places(table[0], [parts.ids])
+        let rows = places.summed(parts.ids, parts.rows, width: table[1])
+        if let excluding = parts.excluding, let place = places.place(of: excluding) {
+            PendingRows.clear(place, at: rows.pointer, byteCount: table[1] * rows.dtype.byteCount)
+        }
+        let made = Sums(ids: places.ids, rows: rows)
+        sums = made
+        return made
+    }
+
+    private static func clear(_ row: Int, at base: UnsafeMutableRawPointer, byteCount: Int) {
+        (base + row * byteCount).initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+    }
 
     /// Whether it is worthwhile for so many ids of a table: few rows of one past the caches, in the CPU's memory.
     static func suits(table: Shape, ids: Int, _ dtype: DType, _ device: Device) -> Bool {
@@ -19,33 +46,27 @@ final class PendingRows: @unchecked Sendable {
     /// A table of zeros but for the sums of the rows of equal ids, without the row `excluding`: the same bits as by
     /// ``Backend/scatterRows(_:ids:_:)``.
     static func table(_ shape: Shape, ids: RawTensor, rows: RawTensor, excluding: Int? = nil) -> RawTensor {
-        let places = Places(shape[0], [ids])
-        let sums = places.summed(ids, rows, width: shape[1])
-        if let excluding, let place = places.place(of: excluding) {
-            let bytes = shape[1] * rows.dtype.byteCount
-            (sums.pointer + place * bytes).initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
-        }
-        return pending(PendingRows(ids: places.ids, rows: sums, table: shape))
+        PendingRows(parts: Parts(ids: ids, rows: rows, excluding: excluding), table: shape).pending(rows.dtype)
     }
 
     /// The sum of two tables.
     static func sum(_ a: PendingRows, _ b: PendingRows) -> RawTensor {
         let places = Places(a.table[0], [a.ids, b.ids])
-        let sums = places.summed(a.ids, a.rows, width: a.table[1])
-        sums.backend.binary(.add, sums, places.summed(b.ids, b.rows, width: a.table[1]), sums)
-        return pending(PendingRows(ids: places.ids, rows: sums, table: a.table))
+        let rows = places.summed(a.ids, a.rows, width: a.table[1])
+        rows.backend.binary(.add, rows, places.summed(b.ids, b.rows, width: a.table[1]), rows)
+        return PendingRows(sums: Sums(ids: places.ids, rows: rows), table: a.table).pending(rows.dtype)
     }
 
-    private static func pending(_ rows: PendingRows) -> RawTensor {
-        let dtype = rows.rows.dtype, count = rows.table[0] * rows.table[1]
+    private func pending(_ dtype: DType) -> RawTensor {
+        let count = table[0] * table[1]
         return RawTensor(
-            storage: Storage(cpuByteCount: count * dtype.byteCount, pending: rows), layout: .dense(rows.table), offset: 0,
-            dtype: dtype)
+            storage: Storage(cpuByteCount: count * dtype.byteCount, pending: self), layout: .dense(table), offset: 0, dtype: dtype
+        )
     }
 
-    private init(ids: RawTensor, rows: RawTensor, table: Shape) {
-        self.ids = ids
-        self.rows = rows
+    private init(parts: Parts? = nil, sums: Sums? = nil, table: Shape) {
+        self.parts = parts
+        self.sums = sums
         self.table = table
     }
 
@@ -56,9 +77,13 @@ final class PendingRows: @unchecked Sendable {
     func place(at base: UnsafeMutableRawPointer) {
         lock.withLock {
             if isPlaced { return }
+            let ids = sums?.ids ?? parts!.ids, rows = sums?.rows ?? parts!.rows
             tk_scatter_rows(
                 rows.dtype.code, base, Int64(table[0]), Int64(table[1]), ids.pointer.assumingMemoryBound(to: Int64.self),
                 Int64(ids.count), rows.pointer)
+            if sums == nil, let excluding = parts?.excluding, table[0] > excluding, excluding >= 0 {
+                PendingRows.clear(excluding, at: base, byteCount: table[1] * rows.dtype.byteCount)
+            }
             isPlaced = true
         }
     }
