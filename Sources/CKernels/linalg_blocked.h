@@ -35,7 +35,8 @@ void tk_blocked_householder_d(int64_t m, int64_t n, int64_t count, double *a, in
 int32_t tk_blocked_eigh_s(int64_t n, float *a, float *w, bool vectors, bool upper);
 int32_t tk_blocked_eigh_d(int64_t n, double *a, double *w, bool vectors, bool upper);
 
-/// Those of a tridiagonal matrix with diagonal d [n] and e [n - 1] beside it: values in d, vectors in q [n, n]. Destroys e. linalg_tridiagonal.c.
+/// Those of a tridiagonal matrix with diagonal d [n] and e [n - 1] beside it: values in d, vectors in q [n, n]. All
+/// numbers are finite. Destroys e. linalg_tridiagonal.c.
 int32_t tk_tridiagonal_eigh_s(int64_t n, float *d, float *e, float *q);
 int32_t tk_tridiagonal_eigh_d(int64_t n, double *d, double *e, double *q);
 

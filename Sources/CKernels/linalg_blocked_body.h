@@ -296,14 +296,17 @@ int32_t N(tk_blocked_eigh)(int64_t n, T *a, T *w, bool vectors, bool upper) {
     size_t bytes = (size_t)(2 * n) * sizeof(T);
     T *e = tk_scratch(bytes), *tau = e + n;
     N(tridiagonalize)(n, a, w, e, tau);
-    if (!vectors) {
-        int32_t info = LP(sterf_work)((int)n, w, e);
+    int32_t info = 0;
+    for (int64_t i = 0; i < n && !info; i++)
+        if (!(w[i] - w[i] == 0) || (i + 1 < n && !(e[i] - e[i] == 0))) info = (int32_t)i + 1;   // not a number, or infinite
+    if (info || !vectors) {
+        if (!info) info = LP(sterf_work)((int)n, w, e);
         tk_free(e, bytes);
         return info;
     }
     size_t q_bytes = (size_t)(n * n) * sizeof(T), panel_bytes = (size_t)(PANEL * (2 * n + PANEL)) * sizeof(T);
     T *q = tk_scratch(q_bytes), *s = tk_scratch(panel_bytes), *v = s + PANEL * PANEL, *product = v + PANEL * n;
-    int32_t info = N(tk_tridiagonal_eigh)(n, w, e, q);
+    info = N(tk_tridiagonal_eigh)(n, w, e, q);
     // The reflectors' product with the vectors, the last panel first.
     for (int64_t j = (n - 2) / PANEL * PANEL; j >= 0 && !info; j -= PANEL) {
         int64_t k = n - 1 - j < PANEL ? n - 1 - j : PANEL, rows = n - 1 - j;

@@ -21,7 +21,6 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 #define TYPE TK_F32
 #define ROOT sqrtf
 #define EPSILON (FLT_EPSILON / 2)
-#define LARGEST FLT_MAX
 #include "linalg_tridiagonal_body.h"
 #undef T
 #undef N
@@ -29,7 +28,6 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 #undef TYPE
 #undef ROOT
 #undef EPSILON
-#undef LARGEST
 
 #define T double
 #define N(name) name##_d
@@ -37,5 +35,4 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 #define TYPE TK_F64
 #define ROOT sqrt
 #define EPSILON (DBL_EPSILON / 2)
-#define LARGEST DBL_MAX
 #include "linalg_tridiagonal_body.h"

@@ -1,6 +1,5 @@
 // One real element type's share of linalg_tridiagonal.c. T: the element, N(name): a name of this type, LP(name): LAPACKE's function, TYPE: its
-// tk_dtype, ROOT: its square root, EPSILON: its unit roundoff, LARGEST:
-// its largest number.
+// tk_dtype, ROOT: its square root, EPSILON: its unit roundoff.
 
 typedef struct {
     void (*sums)(const T *delta, const T *z2, int64_t n, T tau, T *sum, T *slope);
@@ -45,8 +44,8 @@ typedef struct {
     const N(secular_level) *level;
     int64_t k;
     T inverse;                    // 1 / rho
-    T *d, *z, *z2;                // [k]; z is replaced by that of which the roots are exact
-    T *roots, *squares, *lengths; // [k]
+    const T *d, *z, *z2;          // [k], z2 the squares of z
+    T *roots, *exact;             // [k], the roots and the z of which they are exactly those
     T *vectors;                   // [k, k], a column per root: d - root, then the vector
     const int64_t *place;         // [k], where a component goes in its column
 } N(secular);
@@ -142,7 +141,7 @@ static void N(find_roots)(void *context, int64_t low, int64_t high) {
 static void N(find_z)(void *context, int64_t low, int64_t high) {
     const N(secular) *s = context;
     int64_t k = s->k;
-    T *square = s->squares;
+    T *square = s->exact;
     for (int64_t i = low; i < high; i++) square[i] = s->vectors[i + i * k];
     for (int64_t j = 0; j < k; j++) {
         const T *distance = s->vectors + j * k;
@@ -152,7 +151,7 @@ static void N(find_z)(void *context, int64_t low, int64_t high) {
     }
     for (int64_t i = low; i < high; i++) {
         T root = ROOT(N(absolute)(square[i]));
-        s->squares[i] = s->z[i] < 0 ? -root : root;
+        s->exact[i] = s->z[i] < 0 ? -root : root;
     }
 }
 
@@ -161,7 +160,7 @@ static void N(find_vectors)(void *context, int64_t low, int64_t high) {
     int64_t k = s->k;
     T *column = tk_scratch((size_t)k * sizeof(T));
     for (int64_t j = low; j < high; j++) {
-        T *v = s->vectors + j * k, scale = s->level->vector(s->squares, k, v);
+        T *v = s->vectors + j * k, scale = s->level->vector(s->exact, k, v);
         memcpy(column, v, (size_t)k * sizeof(T));
         for (int64_t i = 0; i < k; i++) v[s->place[i]] = column[i] * scale;
     }
@@ -197,9 +196,9 @@ static void N(gather)(const T *from, int64_t ld_from, const int64_t *column, int
 // d and q, which hold the eigenvalues (ascending) and vectors of diag(A, B), A of size m, become those of diag(A, B) + |e| v vᵀ with v = 1 at
 // A's last place and the sign of e at B's first (Cuppen 1981). Roots that rounding cannot tell from what is there are left out, as in LAPACK's laed2.
 static void N(merge)(N(part) p, int64_t n, int64_t m, T e) {
-    size_t floats = (size_t)n * 9 * sizeof(T), indices = (size_t)n * 6 * sizeof(int64_t);
+    size_t floats = (size_t)n * 7 * sizeof(T), indices = (size_t)n * 6 * sizeof(int64_t);
     T *values = tk_scratch(floats), *z = values, *poles = z + n, *weights = poles + n, *squares = weights + n, *roots = squares + n,
-      *exact = roots + n, *lengths = exact + n, *sorted = lengths + n, *d = p.d;
+      *exact = roots + n, *sorted = exact + n, *d = p.d;
     int64_t *order = tk_scratch(indices), *kept = order + n, *out = kept + n, *kind = out + n, *place = kind + n, *column = place + n;
     T sign = e < 0 ? -1 : 1, rho = 2 * N(absolute)(e), half = ROOT((T)0.5), largest_d = 0, largest_z = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -252,7 +251,7 @@ static void N(merge)(N(part) p, int64_t n, int64_t m, T e) {
     }
     T *next = p.spare;   // the new vectors: k of them, then those left out
     if (k > 0) {
-        N(secular) s = { N(secular_current)(), k, 1 / rho, poles, weights, squares, roots, exact, lengths, p.vectors, place };
+        N(secular) s = { N(secular_current)(), k, 1 / rho, poles, weights, squares, roots, exact, p.vectors, place };
         int64_t grain = ceil_div(4096, k);
         tk_parallel_ranges(k, grain, N(find_roots), &s);
         tk_parallel_ranges(k, grain < 16 ? 16 : grain, N(find_z), &s);
@@ -346,9 +345,9 @@ static void N(solve_parts)(void *context, int64_t index) {
 int32_t N(tk_tridiagonal_eigh)(int64_t n, T *d, T *e, T *q) {
     T norm = 0;
     for (int64_t i = 0; i < n; i++) {
-        T x = N(absolute)(d[i]), y = i + 1 < n ? N(absolute)(e[i]) : 0, larger = x > y ? x : y;
-        if (!(x <= LARGEST && y <= LARGEST)) return (int32_t)i + 1;   // not a number, or infinite
-        if (larger > norm) norm = larger;
+        T x = N(absolute)(d[i]), y = i + 1 < n ? N(absolute)(e[i]) : 0;
+        norm = x > norm ? x : norm;
+        norm = y > norm ? y : norm;
     }
     memset(q, 0, (size_t)(n * n) * sizeof(T));
     if (norm == 0) {

@@ -101,6 +101,7 @@ import Testing
         }
         let broken = which((row .== 7) .& (column .== 7), one * Double.nan, random + random.T)
         #expect(throws: LinearAlgebraError.self) { try LinearAlgebra.eigh(broken) }
+        #expect(throws: LinearAlgebraError.self) { try LinearAlgebra.eigvalsh(broken) }
     }
 
     /// Singular matrices are named by the row of the pivot that is 0.
