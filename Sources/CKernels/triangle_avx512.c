@@ -15,7 +15,6 @@ enum { VECTORS = 4, COLUMNS = 6 };
 #define V __m512
 #define LANES TK_TRIANGLE_ROWS_S / VECTORS
 #define MASK __mmask16
-#define ZERO _mm512_setzero_ps
 #define LOAD(mask, p) _mm512_maskz_loadu_ps(mask, p)
 #define STORE(p, mask, x) _mm512_mask_storeu_ps(p, mask, x)
 #define LANE(x, lane) _mm512_permutexvar_ps(_mm512_set1_epi32(lane), x)
@@ -29,7 +28,6 @@ enum { VECTORS = 4, COLUMNS = 6 };
 #undef V
 #undef LANES
 #undef MASK
-#undef ZERO
 #undef LOAD
 #undef STORE
 #undef LANE
@@ -43,7 +41,6 @@ enum { VECTORS = 4, COLUMNS = 6 };
 #define V __m512d
 #define LANES TK_TRIANGLE_ROWS_D / VECTORS
 #define MASK __mmask8
-#define ZERO _mm512_setzero_pd
 #define LOAD(mask, p) _mm512_maskz_loadu_pd(mask, p)
 #define STORE(p, mask, x) _mm512_mask_storeu_pd(p, mask, x)
 #define LANE(x, lane) _mm512_permutexvar_pd(_mm512_set1_epi64(lane), x)
