@@ -63,7 +63,7 @@ static T N(first_guess)(T c, T a, T b, bool right) {
 // secular equations stably and efficiently", LAPACK working note 89, 1993), by halves where they would leave the interval.
 static void N(find_root)(const N(secular) *s, int64_t i) {
     enum { MOST_STEPS = 100 };
-    int64_t k = s->k, split, left, right;   // poles left and right of `split` are summed apart; the two next to the root
+    int64_t k = s->k;
     const T *d = s->d, *z2 = s->z2;
     T *delta = s->vectors + i * k;
     if (k == 1) {
@@ -73,24 +73,16 @@ static void N(find_root)(const N(secular) *s, int64_t i) {
         return;
     }
     bool last = i == k - 1;
-    left = last ? k - 2 : i;
-    right = left + 1;
-    split = right;
-    T gap = d[right] - d[left], low, high, tau, psi, phi, psi_slope, phi_slope;
-    int64_t origin;
+    // The two poles next to the root; those up to `left` and those from `right` on are summed apart. The root is `origin` + tau.
+    int64_t left = last ? k - 2 : i, right = left + 1, origin = i;
+    T gap = d[right] - d[left], low = 0, high = gap / 2, tau, psi, phi, psi_slope, phi_slope;
     if (last) {
         T sum = 0;
         for (int64_t j = 0; j < k; j++) sum += z2[j];
-        origin = right;
-        low = 0;
         high = sum / s->inverse * (1 + 4 * EPSILON);
-    } else {
-        origin = left;
-        low = 0;
-        high = gap / 2;
     }
-    // The equation halfway, without the two poles next to the root, then with them.
-    T middle = last ? high / 2 : gap / 2;
+    // The equation halfway, without those two, then with them.
+    T middle = last ? high / 2 : high;
     s->level->distances(d, k, d[origin], 0, delta);
     s->level->sums(delta, z2, left, middle, &psi, &psi_slope);
     s->level->sums(delta + right + 1, z2 + right + 1, k - right - 1, middle, &phi, &phi_slope);
@@ -109,8 +101,8 @@ static void N(find_root)(const N(secular) *s, int64_t i) {
     }
     if (!(tau > low && tau < high)) tau = (low + high) / 2;
     for (int step = 0; step < MOST_STEPS; step++) {
-        s->level->sums(delta, z2, split, tau, &psi, &psi_slope);
-        s->level->sums(delta + split, z2 + split, k - split, tau, &phi, &phi_slope);
+        s->level->sums(delta, z2, right, tau, &psi, &psi_slope);
+        s->level->sums(delta + right, z2 + right, k - right, tau, &phi, &phi_slope);
         T w = s->inverse + psi + phi, slope = psi_slope + phi_slope;
         T noise = 8 * (N(absolute)(psi) + N(absolute)(phi) + s->inverse) + N(absolute)(tau) * slope;
         if (!(N(absolute)(w) > EPSILON * noise)) break;
